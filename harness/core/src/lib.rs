@@ -1,0 +1,5 @@
+//! The stages of a run: observe → supervise → diagnose → judge → report. Each stage imports only
+//! from the left; `observe` holds the types. Only `report` prints.
+#![forbid(unsafe_code)]
+
+pub mod observe;

@@ -1,0 +1,333 @@
+//! The observation of one run. Stored as JSON; fields are only ever added.
+
+use serde::{Deserialize, Serialize};
+
+use super::recorded::Recorded;
+
+/// A fact, or the reason why it could not be had.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fact<T> {
+    /// It was seen.
+    Known(T),
+    /// It could not be seen; a lowercase fragment says why.
+    Unavailable(String),
+}
+
+impl<T> Fact<T> {
+    /// The fact, where it is known.
+    pub fn known(&self) -> Option<&T> {
+        match self {
+            Self::Known(value) => Some(value),
+            Self::Unavailable(_) => None,
+        }
+    }
+}
+
+/// How a child is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LaunchMode {
+    /// A fresh process: vfork and exec.
+    Spawn,
+    /// A child of the forkserver.
+    Fork,
+}
+
+/// All facts of one run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Observation {
+    /// The plan as run, canonical text.
+    pub plan: String,
+    /// The run's seed.
+    pub seed: u64,
+    /// How the child was made.
+    pub mode: LaunchMode,
+    /// Why the mode differs from the one asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode_note: Option<String>,
+    /// How the child itself ended.
+    pub ending: Ending,
+    /// The first death by a signal of any process of the run, whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crash: Option<Crash>,
+    /// Set when the supervisor ended the run at a deadline or for a wait without end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stall: Option<Stall>,
+    /// What the recorder tells.
+    pub recorder: Fact<Recorded>,
+    /// Processes that the child made, directly or not, in the order of their birth.
+    #[serde(default)]
+    pub descendants: Vec<Descendant>,
+    /// What the child printed.
+    pub output: Output,
+    /// Wall time from the request to the last process's end, microseconds.
+    pub wall_us: u64,
+    /// What went wrong while observing; lowercase fragments. The report says them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub soft_errors: Vec<String>,
+}
+
+/// How the child itself ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ending {
+    /// It exited with this status.
+    Exited(i32),
+    /// A signal ended it.
+    Signaled(i32),
+    /// The supervisor ended it, at a deadline or a limit (see `stall`).
+    Ended,
+    /// It never ran.
+    NotStarted(String),
+    /// The supervisor died; nothing more is known.
+    ObserverLost(String),
+}
+
+/// A death by a signal, captured while the victim was stopped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Crash {
+    /// Who died.
+    pub victim: Victim,
+    /// The signal that ended the process.
+    pub signal: i32,
+    /// What the kernel told of it. For a handler that re-raises: of the first fault.
+    pub siginfo: Fact<SignalInfo>,
+    /// The crashing thread's registers at the fault.
+    pub registers: Fact<Registers>,
+    /// Bytes at the program counter.
+    #[serde(default)]
+    pub instruction: Vec<u8>,
+    /// Where the program counter points.
+    pub location: Fact<Location>,
+    /// The mapping that holds the fault address, or its neighbours.
+    pub address_map: Fact<AddressMap>,
+    /// All threads of the victim.
+    #[serde(default)]
+    pub threads: Vec<Thread>,
+    /// Set when a handler of the program's own saw this fault first and then died.
+    #[serde(default)]
+    pub through_handler: bool,
+    /// The thread is blocking or ignoring this signal, which the kernel therefore forced.
+    #[serde(default)]
+    pub forced: bool,
+    /// CLOCK_MONOTONIC at the capture, nanoseconds.
+    pub time_ns: u64,
+}
+
+/// Which process and thread.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Victim {
+    /// The process.
+    pub pid: i32,
+    /// The thread that got the signal.
+    pub tid: i32,
+    /// The thread's name.
+    pub thread: String,
+    /// The child itself, or a process that it made.
+    pub is_child: bool,
+    /// The process's command line, cut at 4 KiB.
+    pub command: String,
+}
+
+/// siginfo of the signal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignalInfo {
+    /// The signal.
+    pub signal: i32,
+    /// si_code.
+    pub code: i32,
+    /// si_addr, for faults that have one.
+    #[serde(default)]
+    pub address: Option<u64>,
+    /// The sending process, for signals that were sent.
+    #[serde(default)]
+    pub sender: Option<i32>,
+}
+
+/// The x86-64 registers that the diagnosis uses; names as in the ABI.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Registers {
+    /// Program counter.
+    pub rip: u64,
+    /// Stack pointer.
+    pub rsp: u64,
+    /// Frame pointer.
+    pub rbp: u64,
+    /// rax rbx rcx rdx rsi rdi r8 … r15, in this order.
+    pub general: Vec<u64>,
+}
+
+/// A place in code.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Location {
+    /// The program counter.
+    pub pc: u64,
+    /// The module's path.
+    pub module: String,
+    /// The module's build-id, in hex.
+    #[serde(default)]
+    pub build_id: Option<String>,
+    /// Offset from the module's load address (its ELF virtual address).
+    pub offset: u64,
+    /// The function, demangled, where a symbol covers the place.
+    #[serde(default)]
+    pub function: Option<String>,
+}
+
+/// What /proc/pid/maps says of an address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddressMap {
+    /// The mapping that holds the address.
+    #[serde(default)]
+    pub inside: Option<Mapping>,
+    /// The nearest mapping below.
+    #[serde(default)]
+    pub below: Option<Mapping>,
+    /// The nearest mapping above.
+    #[serde(default)]
+    pub above: Option<Mapping>,
+}
+
+/// One line of /proc/pid/maps.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mapping {
+    /// First address.
+    pub start: u64,
+    /// Address behind the last.
+    pub end: u64,
+    /// `rwxp` as the kernel prints it.
+    pub permissions: String,
+    /// File offset.
+    pub offset: u64,
+    /// The file's inode; 0: none.
+    pub inode: u64,
+    /// File or `[stack]` etc.; empty: anonymous.
+    pub path: String,
+    /// The file's size in bytes now, for a file that could be asked.
+    #[serde(default)]
+    pub file_bytes: Option<u64>,
+}
+
+/// A thread as /proc shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Thread {
+    /// The process.
+    pub pid: i32,
+    /// The thread.
+    pub tid: i32,
+    /// Its name.
+    pub name: String,
+    /// The state letter: R, S, D, T, t, Z, X.
+    pub state: char,
+    /// The system call it is in.
+    pub wait: Wait,
+}
+
+/// What a thread waits for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wait {
+    /// It runs, or is not in a system call.
+    None,
+    /// In a futex.
+    Futex {
+        /// The futex word's address.
+        address: u64,
+        /// Without a time limit.
+        untimed: bool,
+        /// The word lies in memory that no process outside of the run shares.
+        private: bool,
+    },
+    /// In another system call.
+    Syscall {
+        /// Its number (x86-64).
+        number: i64,
+        /// Without a time limit, and only the run's own processes can end it.
+        endless: bool,
+    },
+    /// Not to be seen.
+    Unavailable(String),
+}
+
+/// The supervisor ended the run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stall {
+    /// Why.
+    pub reason: StallReason,
+    /// How long the run had made no progress, microseconds.
+    pub quiet_us: u64,
+    /// All threads of all processes of the run, at that time.
+    pub threads: Vec<Thread>,
+}
+
+/// Why the supervisor ended the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StallReason {
+    /// Every thread sits in an untimed wait that nobody outside can end.
+    EndlessWait,
+    /// A step ran longer than its limit.
+    StepLimit,
+    /// The run took longer than its limit.
+    RunLimit,
+    /// The process did not end in time after its last step.
+    ExitLimit,
+    /// More processes at once than allowed.
+    ProcessLimit,
+}
+
+/// A process that the child made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Descendant {
+    /// The process.
+    pub pid: i32,
+    /// Its parent at birth.
+    pub parent: i32,
+    /// Its command line at the end of the run, cut at 4 KiB.
+    pub command: String,
+    /// The step of lane 0 in flight at its birth; 0: none.
+    pub born_in_step: u32,
+    /// Its own session, process group or parent was changed (it daemonised).
+    #[serde(default)]
+    pub detached: bool,
+    /// How it ended.
+    pub end: DescendantEnd,
+}
+
+/// How a descendant ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DescendantEnd {
+    /// It exited by itself, with this status, while the run went on or in the grace period.
+    Exited(i32),
+    /// A signal ended it, while the run went on or in the grace period.
+    Signaled(i32),
+    /// It was alive after the grace period; the supervisor ended it.
+    LeftBehind {
+        /// How long it had outlived the child, microseconds.
+        outlived_us: u64,
+    },
+    /// The supervisor ended it together with the stalled run.
+    EndedWithRun,
+}
+
+/// Both output streams.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Output {
+    /// Standard output.
+    pub stdout: Stream,
+    /// Standard error.
+    pub stderr: Stream,
+}
+
+/// Head and tail of a stream, lossy UTF-8, with the byte count.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Stream {
+    /// The first 64 KiB.
+    pub head: String,
+    /// The last 64 KiB of what came after the head.
+    pub tail: String,
+    /// Bytes in all.
+    pub bytes: u64,
+}
