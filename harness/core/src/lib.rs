@@ -2,4 +2,6 @@
 //! from the left; `observe` holds the types. Only `report` prints.
 #![forbid(unsafe_code)]
 
+pub mod diagnose;
 pub mod observe;
+pub mod report;

@@ -10,6 +10,7 @@
 pub mod model;
 mod plan;
 mod program;
+pub mod scenario;
 
 pub use plan::{Args, EngineSpec, Fault, Item, Plan, Step};
 pub use program::{Lane, Node, Program, StepIndex};

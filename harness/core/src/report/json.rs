@@ -1,0 +1,102 @@
+//! The JSON contract `hotfire/1`: one object per invocation. 64-bit values are hex strings.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::diagnose::Finding;
+
+/// The whole answer of one invocation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Report {
+    /// `hotfire/1`.
+    pub schema: String,
+    /// The verb: run, replay, …
+    pub verb: String,
+    /// The seed, hex.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<String>,
+    /// The exit status of the command.
+    pub exit_code: i32,
+    /// The command line.
+    #[serde(default)]
+    pub command: Vec<String>,
+    /// Counts.
+    pub summary: Summary,
+    /// One entry per plan.
+    pub results: Vec<PlanResult>,
+    /// One entry per finding.
+    pub findings: Vec<Finding>,
+    /// What could not be seen.
+    #[serde(default)]
+    pub unavailable: Vec<Unavailable>,
+}
+
+/// Counts of one invocation.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Summary {
+    /// Runs in all, confirmations included.
+    pub runs: u32,
+    /// Runs without a finding.
+    pub passed: u32,
+    /// Runs with a finding.
+    pub failed: u32,
+    /// Findings.
+    pub findings: u32,
+    /// Plans skipped.
+    pub skipped: u32,
+    /// Runs that could not be observed.
+    pub blind: u32,
+    /// Wall time in seconds.
+    pub seconds: f64,
+}
+
+/// The result of one plan.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PlanResult {
+    /// The scenario's name; `plan` for one given on the command line.
+    pub scenario: String,
+    /// The engine, as in plan text.
+    pub engine: String,
+    /// The plan, canonical text.
+    pub plan: String,
+    /// PASS or the finding's status word, or SKIP or BLIND.
+    pub status: String,
+    /// The expected status word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected: Option<String>,
+    /// as-expected, new, known, expired, fixed, flaky, skipped or blind.
+    pub verdict: String,
+    /// Runs in all.
+    pub runs: u32,
+    /// Runs with a finding.
+    pub failed: u32,
+    /// The failure rate's interval, from fresh processes only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<Rate>,
+    /// The finding's id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finding: Option<String>,
+    /// Why it was skipped or blind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// An interval of a rate.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Rate {
+    /// Lower end, 0 to 1.
+    pub low: f64,
+    /// Upper end, 0 to 1.
+    pub high: f64,
+    /// `wilson-95`.
+    pub method: String,
+}
+
+/// What could not be seen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Unavailable {
+    /// What.
+    pub what: String,
+    /// Why.
+    pub reason: String,
+}

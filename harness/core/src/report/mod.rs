@@ -1,0 +1,5 @@
+//! What people and machines read.
+
+mod json;
+
+pub use json::*;
