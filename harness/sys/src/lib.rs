@@ -1,1 +1,39 @@
-//! placeholder
+//! The operating-system layer of the harness side: processes, ptrace, `/proc`, sockets, memfds.
+//!
+//! The only crate of the harness side with `unsafe`. Linux x86-64; each other platform would add
+//! modules with the same functions.
+//!
+//! Deliberately absent: what the facts mean, and any policy (see hotfire-core).
+
+mod clock;
+mod error;
+mod launcher;
+mod memory;
+mod pipe;
+mod poll;
+mod process;
+pub mod procfs;
+mod recorder_file;
+mod scratch;
+pub mod signal;
+mod socket;
+mod spawn;
+mod trace;
+mod wait;
+
+pub use clock::monotonic_ns;
+pub use error::SysError;
+pub use launcher::{LaunchReply, launch_main, launch_reply, launch_request};
+pub use memory::read_memory;
+pub use pipe::{ReadEnd, output_pipe};
+pub use poll::{Readiness, poll_readable};
+pub use process::{
+    ProcessIdentity, become_subreaper, die_with_parent, end_process, forbid_core_dumps,
+    own_executable, process_alive,
+};
+pub use recorder_file::RecorderFile;
+pub use scratch::Scratch;
+pub use socket::{Received, SeqSocket, StreamSocket, seq_pair, stream_pair};
+pub use spawn::{Command, spawn};
+pub use trace::{TraceRegisters, Tracee};
+pub use wait::{Stop, WaitEvent, wait_any};

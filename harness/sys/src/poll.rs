@@ -1,0 +1,44 @@
+//! Waiting for several descriptors with a deadline.
+
+use std::os::fd::{AsFd, BorrowedFd};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::time::TimeSpec;
+
+use crate::error::SysError;
+
+/// What a descriptor is ready for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Readiness {
+    /// Bytes (or an end) can be read.
+    pub readable: bool,
+    /// The other side is closed.
+    pub hung_up: bool,
+}
+
+/// Waits until one of the descriptors can be read, at most `timeout_ns`; one answer per
+/// descriptor, in order. An interrupting signal counts as the end of the wait.
+///
+/// # Errors
+/// The kernel refused (a descriptor is no descriptor).
+pub fn poll_readable(
+    descriptors: &[BorrowedFd<'_>],
+    timeout_ns: u64,
+) -> Result<Vec<Readiness>, SysError> {
+    let mut polled: Vec<PollFd<'_>> =
+        descriptors.iter().map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLIN)).collect();
+    let timeout = TimeSpec::from_duration(std::time::Duration::from_nanos(timeout_ns));
+    match ppoll(&mut polled, Some(timeout), None) {
+        Ok(_) => {}
+        Err(Errno::EINTR) => return Ok(vec![Readiness::default(); descriptors.len()]),
+        Err(errno) => return Err(SysError::new("ppoll", errno)),
+    }
+    Ok(polled.iter().map(readiness).collect())
+}
+
+fn readiness(polled: &PollFd<'_>) -> Readiness {
+    let flags = polled.revents().unwrap_or(PollFlags::empty());
+    let hung_up = flags.intersects(PollFlags::POLLHUP | PollFlags::POLLERR);
+    Readiness { readable: flags.contains(PollFlags::POLLIN) || hung_up, hung_up }
+}

@@ -1,0 +1,92 @@
+//! Processes: who they are, how they end, and what ours promise.
+
+use std::path::PathBuf;
+
+use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::error::{Named, SysError};
+use crate::procfs;
+
+/// A process that cannot be mistaken for a later one with the same pid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ProcessIdentity {
+    /// The pid.
+    pub pid: i32,
+    /// Start time in clock ticks since boot (`/proc/PID/stat`, field 22).
+    pub start_time: u64,
+}
+
+impl ProcessIdentity {
+    /// The identity of a process; `None` when it is gone.
+    #[must_use]
+    pub fn of(pid: i32) -> Option<Self> {
+        let stat = procfs::stat(pid).ok()?;
+        Some(Self { pid, start_time: stat.start_time })
+    }
+
+    /// This process.
+    #[must_use]
+    pub fn own() -> Option<Self> {
+        Self::of(i32::try_from(std::process::id()).ok()?)
+    }
+
+    /// Whether this very process still exists (a zombie does).
+    #[must_use]
+    pub fn exists(self) -> bool {
+        Self::of(self.pid) == Some(self)
+    }
+}
+
+/// Whether a process with this pid runs (zombies do not).
+#[must_use]
+pub fn process_alive(pid: i32) -> bool {
+    procfs::stat(pid).is_ok_and(|stat| !matches!(stat.state, 'Z' | 'X'))
+}
+
+/// Orphans below this process become its children.
+///
+/// # Errors
+/// The kernel is older than 3.4.
+pub fn become_subreaper() -> Result<(), SysError> {
+    nix::sys::prctl::set_child_subreaper(true).named("prctl(SET_CHILD_SUBREAPER)")
+}
+
+/// This process gets SIGKILL when its parent ends. `parent` is checked after, so that a parent
+/// that had ended before is seen too.
+///
+/// # Errors
+/// ESRCH: the parent has ended already.
+pub fn die_with_parent(parent: i32) -> Result<(), SysError> {
+    nix::sys::prctl::set_pdeathsig(Some(Signal::SIGKILL)).named("prctl(SET_PDEATHSIG)")?;
+    if nix::unistd::getppid().as_raw() == parent {
+        Ok(())
+    } else {
+        Err(SysError::new("getppid", nix::errno::Errno::ESRCH))
+    }
+}
+
+/// Processes below write no core files; a limit of 1 also stops cores that go into a pipe.
+///
+/// # Errors
+/// The limit cannot be set.
+pub fn forbid_core_dumps() -> Result<(), SysError> {
+    setrlimit(Resource::RLIMIT_CORE, 1, 1).named("setrlimit")
+}
+
+/// Sends SIGKILL to a process that this process has not reaped yet.
+///
+/// # Errors
+/// It is gone (ESRCH), or not ours (EPERM).
+pub fn end_process(pid: i32) -> Result<(), SysError> {
+    kill(Pid::from_raw(pid), Signal::SIGKILL).named("kill")
+}
+
+/// The path of the running program.
+///
+/// # Errors
+/// `/proc` is not there.
+pub fn own_executable() -> Result<PathBuf, SysError> {
+    std::fs::read_link("/proc/self/exe").named("readlink(/proc/self/exe)")
+}

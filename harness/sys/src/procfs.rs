@@ -1,0 +1,245 @@
+//! `/proc`: parsers for the few files that the harness reads. What a process names itself is
+//! untrusted; every reader has a limit.
+
+use std::io::Read;
+
+use crate::error::{Named, SysError};
+
+/// The longest file read from `/proc` (maps of a process with 60,000 mappings).
+const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// From `/proc/PID/stat`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stat {
+    /// The task's name.
+    pub name: String,
+    /// R, S, D, T, t, Z, X.
+    pub state: char,
+    /// Parent.
+    pub parent: i32,
+    /// Process group.
+    pub group: i32,
+    /// Session.
+    pub session: i32,
+    /// Start time in clock ticks since boot.
+    pub start_time: u64,
+}
+
+/// From `/proc/TID/status`: signal masks and the thread's process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SignalMasks {
+    /// The process (thread group).
+    pub process: i32,
+    /// Blocked in this thread.
+    pub blocked: u64,
+    /// Ignored in the process.
+    pub ignored: u64,
+    /// Caught in the process.
+    pub caught: u64,
+}
+
+/// A line of `/proc/PID/maps`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MapLine {
+    /// First address.
+    pub start: u64,
+    /// Address behind the last.
+    pub end: u64,
+    /// `rwxp`.
+    pub permissions: String,
+    /// File offset.
+    pub offset: u64,
+    /// Inode; 0: none.
+    pub inode: u64,
+    /// File or `[stack]`; empty: anonymous.
+    pub path: String,
+}
+
+/// What a thread does in the kernel, from `/proc/PID/task/TID/syscall`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SyscallState {
+    /// On a processor, or ready for one.
+    Running,
+    /// Blocked, but not in a system call (a page fault, a stop).
+    Blocked,
+    /// In a system call: number, arguments, then sp and pc.
+    In {
+        /// The x86-64 system call number.
+        number: i64,
+        /// Its six arguments.
+        arguments: [u64; 6],
+        /// Stack pointer and program counter, to tell one wait from the next.
+        place: [u64; 2],
+    },
+}
+
+/// `/proc/PID/stat` of a process or thread.
+///
+/// # Errors
+/// It is gone, or the line is not of the known form (EINVAL).
+pub fn stat(pid: i32) -> Result<Stat, SysError> {
+    let text = read_text(&format!("/proc/{pid}/stat"))?;
+    parse_stat(&text).ok_or(SysError::new("parse(/proc/PID/stat)", nix::errno::Errno::EINVAL))
+}
+
+fn parse_stat(text: &str) -> Option<Stat> {
+    // The name may hold blanks and parentheses: it ends at the last one.
+    let (head, tail) = text.rsplit_once(')')?;
+    let (_, name) = head.split_once('(')?;
+    let fields: Vec<&str> = tail.split_ascii_whitespace().collect();
+    let number = |index: usize| fields.get(index).and_then(|field| field.parse::<i32>().ok());
+    Some(Stat {
+        name: name.to_owned(),
+        state: fields.first()?.chars().next()?,
+        parent: number(1)?,
+        group: number(2)?,
+        session: number(3)?,
+        start_time: fields.get(19)?.parse().ok()?,
+    })
+}
+
+/// Signal masks of a thread.
+///
+/// # Errors
+/// It is gone.
+pub fn signal_masks(tid: i32) -> Result<SignalMasks, SysError> {
+    let text = read_text(&format!("/proc/{tid}/status"))?;
+    let mut masks = SignalMasks::default();
+    for line in text.lines() {
+        let Some((key, value)) = line.split_once(':') else { continue };
+        let value = value.trim();
+        let mask = || u64::from_str_radix(value, 16).unwrap_or(0);
+        match key {
+            "Tgid" => masks.process = value.parse().unwrap_or(0),
+            "SigBlk" => masks.blocked = mask(),
+            "SigIgn" => masks.ignored = mask(),
+            "SigCgt" => masks.caught = mask(),
+            _ => {}
+        }
+    }
+    Ok(masks)
+}
+
+/// The threads of a process.
+///
+/// # Errors
+/// It is gone.
+pub fn threads(pid: i32) -> Result<Vec<i32>, SysError> {
+    let entries =
+        std::fs::read_dir(format!("/proc/{pid}/task")).named("readdir(/proc/PID/task)")?;
+    Ok(entries
+        .filter_map(Result::ok)
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect())
+}
+
+/// The mappings of the process that holds a thread (works when the leader is a zombie, too).
+///
+/// # Errors
+/// It is gone.
+pub fn maps(tid: i32) -> Result<Vec<MapLine>, SysError> {
+    let text = read_text(&format!("/proc/{tid}/maps"))?;
+    Ok(text.lines().filter_map(parse_map).collect())
+}
+
+fn parse_map(line: &str) -> Option<MapLine> {
+    let mut rest = line;
+    let mut field = || {
+        let trimmed = rest.trim_start_matches(' ');
+        let (word, tail) = trimmed.split_once(' ').unwrap_or((trimmed, ""));
+        rest = tail;
+        word
+    };
+    let (start, end) = field().split_once('-')?;
+    let (permissions, offset, _device, inode) = (field(), field(), field(), field());
+    Some(MapLine {
+        start: u64::from_str_radix(start, 16).ok()?,
+        end: u64::from_str_radix(end, 16).ok()?,
+        permissions: permissions.to_owned(),
+        offset: u64::from_str_radix(offset, 16).ok()?,
+        inode: inode.parse().ok()?,
+        path: rest.trim_start().to_owned(),
+    })
+}
+
+/// What a thread does in the kernel.
+///
+/// # Errors
+/// It is gone, or may not be looked at (EPERM).
+pub fn syscall(pid: i32, tid: i32) -> Result<SyscallState, SysError> {
+    let text = read_text(&format!("/proc/{pid}/task/{tid}/syscall"))?;
+    Ok(parse_syscall(&text))
+}
+
+fn parse_syscall(text: &str) -> SyscallState {
+    let mut words = text.split_ascii_whitespace();
+    let number = match words.next() {
+        Some("running") | None => return SyscallState::Running,
+        Some("-1") => return SyscallState::Blocked,
+        Some(word) => word.parse().unwrap_or(-1),
+    };
+    let mut hex = || {
+        let word = words.next().and_then(|word| word.strip_prefix("0x"));
+        word.and_then(|word| u64::from_str_radix(word, 16).ok()).unwrap_or(0)
+    };
+    let arguments = std::array::from_fn(|_| hex());
+    SyscallState::In { number, arguments, place: [hex(), hex()] }
+}
+
+/// The command line of a process, blanks between its words, cut at 4 KiB. Empty for a zombie.
+#[must_use]
+pub fn command_line(pid: i32) -> String {
+    let Ok(file) = std::fs::File::open(format!("/proc/{pid}/cmdline")) else {
+        return String::new();
+    };
+    let mut bytes = Vec::new();
+    // A partial read is as good as any: the text is for people.
+    let _ = file.take(4096).read_to_end(&mut bytes);
+    while bytes.last() == Some(&0) {
+        bytes.pop();
+    }
+    bytes.iter_mut().filter(|byte| **byte == 0).for_each(|byte| *byte = b' ');
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+fn read_text(path: &str) -> Result<String, SysError> {
+    let file = std::fs::File::open(path).named("open(/proc)")?;
+    let mut bytes = Vec::with_capacity(2048);
+    file.take(FILE_BYTES_MAX).read_to_end(&mut bytes).named("read(/proc)")?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_parentheses_does_not_confuse() {
+        let line = "7 (a) (b) S 1 2 3 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 4242 0 0";
+        let stat = parse_stat(line).unwrap();
+        assert_eq!((stat.name.as_str(), stat.state, stat.parent), ("a) (b", 'S', 1));
+        assert_eq!((stat.group, stat.session, stat.start_time), (2, 3, 4242));
+    }
+
+    #[test]
+    fn maps_keep_blanks_in_paths() {
+        let line = "7f00-7f10 r-xp 00001000 08:01 42                         /a b/c (deleted)";
+        let map = parse_map(line).unwrap();
+        assert_eq!((map.start, map.end, map.offset, map.inode), (0x7f00, 0x7f10, 0x1000, 42));
+        assert_eq!(map.path, "/a b/c (deleted)");
+        let bare = parse_map("7f00-7f10 rw-p 00000000 00:00 0 ").unwrap();
+        assert_eq!(bare.path, "");
+    }
+
+    #[test]
+    fn syscalls_are_read() {
+        assert_eq!(parse_syscall("running\n"), SyscallState::Running);
+        assert_eq!(parse_syscall("-1 0x7ff 0x7fe\n"), SyscallState::Blocked);
+        let SyscallState::In { number, arguments, place } =
+            parse_syscall("202 0x10 0x80 0x2 0x0 0x0 0x0 0x7fff 0x401000\n")
+        else {
+            unreachable!()
+        };
+        assert_eq!((number, arguments[0], arguments[3], place), (202, 0x10, 0, [0x7fff, 0x401000]));
+    }
+}

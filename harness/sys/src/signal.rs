@@ -1,0 +1,92 @@
+//! Signals: their names, our signalfd, and what a siginfo tells.
+
+use std::os::fd::{AsFd, BorrowedFd};
+
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+
+use crate::error::{Named, SysError};
+use crate::trace::classic;
+
+pub use libc::{
+    SIGABRT, SIGBUS, SIGCHLD, SIGCONT, SIGFPE, SIGILL, SIGINT, SIGKILL, SIGSEGV, SIGSTOP, SIGSYS,
+    SIGTERM, SIGTRAP, SIGTSTP, SIGTTIN, SIGTTOU, SIGURG, SIGWINCH,
+};
+
+/// `SIGSEGV` for 11 and so on; `SIG34` for realtime signals.
+#[must_use]
+pub fn name(signal: i32) -> String {
+    classic(signal).map_or_else(|| format!("SIG{signal}"), |signal| signal.as_str().to_owned())
+}
+
+/// Whether the default action of a signal ends the process.
+#[must_use]
+pub fn is_fatal_by_default(signal: i32) -> bool {
+    !matches!(signal, SIGCHLD | SIGCONT | SIGURG | SIGWINCH | SIGSTOP | SIGTSTP | SIGTTIN | SIGTTOU)
+}
+
+/// Whether the kernel raises the signal for what a thread does itself.
+#[must_use]
+pub fn is_fault(signal: i32) -> bool {
+    matches!(signal, SIGSEGV | SIGBUS | SIGILL | SIGFPE | SIGTRAP | SIGSYS)
+}
+
+/// The bit of a signal in `/proc/PID/status` masks.
+#[must_use]
+pub fn mask_bit(signal: i32) -> u64 {
+    u32::try_from(signal - 1).map_or(0, |shift| 1u64.checked_shl(shift).unwrap_or(0))
+}
+
+/// What a siginfo tells: (code, fault address, sender).
+#[must_use]
+pub fn details(info: &libc::siginfo_t) -> (i32, Option<u64>, Option<i32>) {
+    let fault = is_fault(info.si_signo) && info.si_code > 0;
+    if fault {
+        // SAFETY: a fault with a positive code carries the address in this union member.
+        let address = unsafe { info.si_addr() } as u64;
+        return (info.si_code, Some(address), None);
+    }
+    // SAFETY: signals that were sent (code ≤ 0) carry pid and uid in this union member.
+    let sender = (info.si_code <= 0).then(|| unsafe { info.si_pid() });
+    (info.si_code, None, sender)
+}
+
+/// Signals that arrive as bytes to read instead of interrupting.
+#[derive(Debug)]
+pub struct SignalStream {
+    fd: SignalFd,
+}
+
+impl SignalStream {
+    /// Blocks the signals in this (single-threaded) process and reads them from now on.
+    ///
+    /// # Errors
+    /// No descriptors are left, or a number is no signal.
+    pub fn new(signals: &[i32]) -> Result<Self, SysError> {
+        let mut set = SigSet::empty();
+        for signal in signals {
+            set.add(Signal::try_from(*signal).named("signal")?);
+        }
+        sigprocmask(SigmaskHow::SIG_BLOCK, Some(&set), None).named("sigprocmask")?;
+        let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
+        Ok(Self { fd: SignalFd::with_flags(&set, flags).named("signalfd")? })
+    }
+
+    /// The signals that came since the last call.
+    ///
+    /// # Errors
+    /// The descriptor cannot be read.
+    pub fn take(&self) -> Result<Vec<i32>, SysError> {
+        let mut signals = Vec::new();
+        while let Some(info) = self.fd.read_signal().named("read(signalfd)")? {
+            signals.push(i32::try_from(info.ssi_signo).unwrap_or(0));
+        }
+        Ok(signals)
+    }
+}
+
+impl AsFd for SignalStream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
