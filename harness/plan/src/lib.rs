@@ -7,10 +7,23 @@
 //! Deliberately absent: reading files, running anything, engines' names.
 #![forbid(unsafe_code)]
 
+mod cursor;
+mod duration;
+mod error;
+mod excerpt;
+mod identity;
 pub mod model;
+mod parse;
+mod parse_step;
 mod plan;
+mod print;
 mod program;
 pub mod scenario;
+mod suggest;
 
-pub use plan::{Args, EngineSpec, Fault, Item, Plan, Step};
+pub use duration::parse_duration_us;
+pub use error::{PlanError, PlanProblem};
+pub use identity::{plan_id, shell_quote};
+pub use parse::{DEPTH_MAX, LANES_MAX, PLAN_BYTES_MAX, REPEAT_MAX, STEPS_MAX};
+pub use plan::{Args, ENGINE_PLACEHOLDER, EngineSpec, Expect, Fault, Item, Plan, Step};
 pub use program::{Lane, Node, Program, StepIndex};
