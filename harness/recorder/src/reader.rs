@@ -114,10 +114,10 @@ pub fn read_progress(fetch: &mut Fetch<'_>) -> Result<Snapshot, ReadError> {
     for lane in 0..LANES_MAX {
         let words = fetch(LANES_START + lane * lane::WORDS, lane::HEAD_WORDS)?;
         let snapshot = lane_head(lane, &words);
-        if snapshot.begun == 0 && lane > 0 {
-            break;
+        // Lanes start at a barrier: a late lane must not hide the steps of those after it.
+        if lane == 0 || snapshot.begun != 0 || snapshot.tid != 0 {
+            lanes.push(snapshot);
         }
-        lanes.push(snapshot);
     }
     Ok(Snapshot {
         stage: Stage::from_word(at(&head, header::STAGE)).unwrap_or(Stage::Unborn),
@@ -171,32 +171,77 @@ fn loop_of(head: &[u64]) -> Option<LoopSnapshot> {
 
 fn read_lane(fetch: &mut Fetch<'_>, lane: usize, damage: &mut Vec<String>) -> Option<LaneSnapshot> {
     let base = LANES_START + lane * lane::WORDS;
-    let words = fetch(base, lane::HEAD_WORDS).ok()?;
+    let Ok(words) = fetch(base, lane::HEAD_WORDS) else {
+        damage.push(format!("lane {lane}: its head could not be read"));
+        return None;
+    };
     let mut snapshot = lane_head(lane, &words);
+    if at(&words, lane::IN_FLIGHT) != 0 && snapshot.in_flight.is_none() {
+        damage.push(format!("lane {lane}: a step without a number is in flight"));
+    }
     let head = at(&words, lane::RING_HEAD);
     if head == 0 {
-        return (snapshot.tid != 0).then_some(snapshot);
+        return (snapshot.tid != 0 || snapshot.begun != 0).then_some(snapshot);
     }
-    if head > 2 * snapshot.begun.saturating_add(1) {
+    if head > snapshot.begun.saturating_mul(2).saturating_add(1) {
         damage.push(format!("lane {lane}: {head} records for {} steps", snapshot.begun));
         return Some(snapshot);
     }
-    let kept = head.min(RING_CAPACITY as u64);
-    let used = usize::try_from(kept).unwrap_or(RING_CAPACITY);
-    let Ok(ring) = fetch(base + lane::HEAD_WORDS, used * lane::RECORD_WORDS) else {
+    // A child may die between a record and the head that counts it: one more is looked at.
+    let kept = kept_of(head.saturating_add(1), RING_CAPACITY);
+    let Ok(ring) = fetch(base + lane::HEAD_WORDS, kept * lane::RECORD_WORDS) else {
         damage.push(format!("lane {lane}: the ring could not be read"));
         return Some(snapshot);
     };
-    snapshot.lost = head - kept;
-    let mut events: Vec<(u64, StepEvent)> =
-        ring.chunks(lane::RECORD_WORDS).filter_map(parse_step).collect();
-    events.retain(|(sequence, _)| *sequence > snapshot.lost && *sequence <= head + 1);
-    events.sort_by_key(|(sequence, _)| *sequence);
-    if (events.len() as u64) < kept {
-        damage.push(format!("lane {lane}: {} records unreadable", kept - events.len() as u64));
+    let ring = Ring { words: &ring, record_words: lane::RECORD_WORDS, capacity: RING_CAPACITY };
+    let records = ring.records((head, head.saturating_add(1)), parse_step);
+    if records.broken > 0 {
+        damage.push(format!("lane {lane}: {} records unreadable", records.broken));
     }
-    snapshot.events = events.into_iter().map(|(_, event)| event).collect();
+    let last = records.events.last().map_or(head, |(sequence, _)| (*sequence).max(head));
+    snapshot.lost = last.saturating_sub(records.events.len() as u64);
+    snapshot.events = records.events.into_iter().map(|(_, event)| event).collect();
     Some(snapshot)
+}
+
+fn kept_of(head: u64, capacity: usize) -> usize {
+    usize::try_from(head).unwrap_or(usize::MAX).min(capacity)
+}
+
+/// The copied records of a ring of `capacity`, each beginning with its sequence word.
+struct Ring<'a> {
+    words: &'a [u64],
+    record_words: usize,
+    capacity: usize,
+}
+
+/// What a ring holds: records by sequence, and how many slots hold what nobody writes.
+struct Records<T> {
+    events: Vec<(u64, T)>,
+    broken: usize,
+}
+
+impl Ring<'_> {
+    /// `head` records were written in all, `newest` is the last that may stand here.
+    /// Sequence 0 is a record that its writer began and did not finish (or not yet): no damage.
+    fn records<T>(&self, (head, newest): (u64, u64), parse: fn(&[u64]) -> Option<T>) -> Records<T> {
+        let capacity = self.capacity as u64;
+        let oldest = head.saturating_sub(capacity);
+        let mut records = Records { events: Vec::new(), broken: 0 };
+        for (slot, record) in (0u64..).zip(self.words.chunks_exact(self.record_words)) {
+            let sequence = at(record, 0);
+            let fits = sequence > oldest
+                && sequence <= newest
+                && sequence.saturating_sub(1) % capacity == slot;
+            match parse(record) {
+                _ if sequence == 0 => {}
+                Some(event) if fits => records.events.push((sequence, event)),
+                _ => records.broken += 1,
+            }
+        }
+        records.events.sort_by_key(|(sequence, _)| *sequence);
+        records
+    }
 }
 
 fn lane_head(lane: usize, words: &[u64]) -> LaneSnapshot {
@@ -206,7 +251,7 @@ fn lane_head(lane: usize, words: &[u64]) -> LaneSnapshot {
         tid: at(words, lane::TID),
         begun: at(words, lane::BEGUN),
         ended: at(words, lane::ENDED),
-        in_flight: (flight != 0).then(|| StepBegun {
+        in_flight: (low32(flight) != 0).then(|| StepBegun {
             step: low32(flight),
             iteration: flight >> 32,
             time_ns: at(words, lane::IN_FLIGHT_SINCE_NS),
@@ -217,9 +262,8 @@ fn lane_head(lane: usize, words: &[u64]) -> LaneSnapshot {
     }
 }
 
-fn parse_step(record: &[u64]) -> Option<(u64, StepEvent)> {
-    let [sequence, time_ns, packed, iteration, digest, count, _, text_bytes, text @ ..] = record
-    else {
+fn parse_step(record: &[u64]) -> Option<StepEvent> {
+    let [_, time_ns, packed, iteration, digest, count, _, text_bytes, text @ ..] = record else {
         return None;
     };
     let (step, iteration, time_ns) = ((packed >> 32) as u32, *iteration, *time_ns);
@@ -237,7 +281,7 @@ fn parse_step(record: &[u64]) -> Option<(u64, StepEvent)> {
         }),
         _ => return None,
     };
-    (*sequence != 0 && step != 0).then_some((*sequence, event))
+    (step != 0).then_some(event)
 }
 
 fn text_of(words: &[u64], bytes: u64) -> String {
@@ -245,13 +289,9 @@ fn text_of(words: &[u64], bytes: u64) -> String {
     String::from_utf8_lossy(&bytes_of(words, bytes)).into_owned()
 }
 
-fn read_ledger(
-    fetch: &mut Fetch<'_>,
-    head: &[u64],
-    damage: &mut Vec<String>,
-) -> LedgerSnapshot {
+fn read_ledger(fetch: &mut Fetch<'_>, head: &[u64], damage: &mut Vec<String>) -> LedgerSnapshot {
     let total = at(head, header::LEDGER_HEAD);
-    let used = usize::try_from(total).unwrap_or(usize::MAX).min(LEDGER_CAPACITY);
+    let used = kept_of(total, LEDGER_CAPACITY);
     if used == 0 {
         return LedgerSnapshot::default();
     }
@@ -259,30 +299,25 @@ fn read_ledger(
         damage.push("the ledger could not be read".into());
         return LedgerSnapshot { total, events: Vec::new() };
     };
-    let oldest = total.saturating_sub(LEDGER_CAPACITY as u64);
-    let mut events: Vec<(u64, LedgerEvent)> =
-        words.chunks(LEDGER_RECORD_WORDS).filter_map(parse_ledger).collect();
-    events.retain(|(sequence, _)| *sequence > oldest && *sequence <= total);
-    events.sort_by_key(|(sequence, _)| *sequence);
-    if events.len() < used {
-        damage.push(format!("ledger: {} records unreadable", used - events.len()));
+    let ring = Ring { words: &words, record_words: LEDGER_RECORD_WORDS, capacity: LEDGER_CAPACITY };
+    let records = ring.records((total, total), parse_ledger);
+    if records.broken > 0 {
+        damage.push(format!("ledger: {} records unreadable", records.broken));
     }
-    LedgerSnapshot { total, events: events.into_iter().map(|(_, event)| event).collect() }
+    LedgerSnapshot { total, events: records.events.into_iter().map(|(_, event)| event).collect() }
 }
 
-fn parse_ledger(record: &[u64]) -> Option<(u64, LedgerEvent)> {
-    let [sequence, time_ns, kind, id, parent, address, bytes, _] = record else { return None };
-    let resource = Resource::from_number((kind & 0xff) as u8)?;
-    let event = LedgerEvent {
+fn parse_ledger(record: &[u64]) -> Option<LedgerEvent> {
+    let [_, time_ns, kind, id, parent, address, bytes, _] = record else { return None };
+    Some(LedgerEvent {
         time_ns: *time_ns,
         acquired: (kind >> 8) & 1 == 1,
-        resource,
+        resource: Resource::from_number((kind & 0xff) as u8)?,
         id: *id,
         parent: *parent,
         address: *address,
         bytes: *bytes,
-    };
-    (*sequence != 0).then_some((*sequence, event))
+    })
 }
 
 fn at(words: &[u64], index: usize) -> u64 {

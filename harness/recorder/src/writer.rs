@@ -2,7 +2,7 @@
 //!
 //! Every method tolerates words that are missing (a shorter mapping): it then does nothing.
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering, fence};
 
 use alloc::string::String;
 
@@ -86,7 +86,8 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// A step begins in a lane.
+    /// A step begins in a lane. The in-flight word keeps the low 32 bits of `iteration`; the ring
+    /// keeps all of it.
     pub fn step_begin(&self, lane: u16, step: u32, iteration: u64) {
         let Some(base) = lane_base(lane) else { return };
         let now = (self.clock)();
@@ -156,13 +157,15 @@ impl<'a> Writer<'a> {
         let slot = (ticket as usize) % LEDGER_CAPACITY;
         let base = LEDGER_START + slot * LEDGER_RECORD_WORDS;
         self.set(base, 0, Ordering::Relaxed);
-        self.set(base + 1, (self.clock)(), Ordering::Release);
+        // The slot is unfinished before any word of the new record stands in it.
+        fence(Ordering::Release);
+        self.set(base + 1, (self.clock)(), Ordering::Relaxed);
         let kind = u64::from(resource.number()) | (u64::from(acquired) << 8);
         self.set(base + 2, kind, Ordering::Relaxed);
         for (index, word) in payload.into_iter().enumerate() {
             self.set(base + 3 + index, word, Ordering::Relaxed);
         }
-        self.set(base, ticket + 1, Ordering::Release);
+        self.set(base, ticket.wrapping_add(1), Ordering::Release);
     }
 
     fn push(&self, base: usize, payload: [u64; 6], text: &str) {
@@ -171,15 +174,16 @@ impl<'a> Writer<'a> {
         let record = base + lane::HEAD_WORDS + slot * lane::RECORD_WORDS;
         let bytes = clip(text, lane::TEXT_BYTES);
         self.set(record, 0, Ordering::Relaxed);
+        fence(Ordering::Release);
         for (index, word) in payload.into_iter().enumerate() {
-            self.set(record + 1 + index, word, Ordering::Release);
+            self.set(record + 1 + index, word, Ordering::Relaxed);
         }
         self.set(record + 7, bytes.len() as u64, Ordering::Relaxed);
         for (index, chunk) in bytes.chunks(8).enumerate() {
             self.set(record + 8 + index, word_from(chunk), Ordering::Relaxed);
         }
-        self.set(record, head + 1, Ordering::Release);
-        self.set(base + lane::RING_HEAD, head + 1, Ordering::Release);
+        self.set(record, head.wrapping_add(1), Ordering::Release);
+        self.set(base + lane::RING_HEAD, head.wrapping_add(1), Ordering::Release);
     }
 
     fn get(&self, word: usize) -> u64 {
