@@ -1,0 +1,88 @@
+// The worker pool: one queue under one lock; a job lives on its caller's stack.
+#include "pool.h"
+
+#include <pthread.h>
+
+#include <algorithm>
+
+namespace hotfire::reference {
+namespace {
+
+// A worker's last act: it notes in the device's memory that it has gone.
+void retire(WorkerStatistics& statistics) { statistics.retired = statistics.rows + 1; }
+
+}  // namespace
+
+Pool::Pool(const Ledger& ledger, std::uint64_t parent, Shape shape)
+    : ledger_(ledger), parent_(parent), shape_(shape) {}
+
+void Pool::start(Arena& arena) {
+  if (running()) return;
+  std::lock_guard lock(start_mutex_);
+  while (workers_.size() < shape_.workers) {
+    const std::size_t index = workers_.size();
+    auto* statistics = arena.allocate_array<WorkerStatistics>(1);
+    auto entry = std::make_unique<LedgerEntry>(ledger_, Resource::worker, parent_, statistics,
+                                               sizeof(WorkerStatistics));
+    workers_.reserve(shape_.workers);
+    workers_.push_back({statistics, std::move(entry),
+                        std::thread([this, index, statistics] { work(index, *statistics); })});
+  }
+  running_.store(true, std::memory_order_release);
+}
+
+void Pool::stop() noexcept {
+  std::lock_guard starting(start_mutex_);
+  {
+    std::lock_guard lock(mutex_);
+    stopping_ = true;
+    work_.notify_all();
+  }
+  for (Worker& worker : workers_) worker.thread.join();
+  workers_.clear();
+  running_.store(false, std::memory_order_release);
+  std::lock_guard lock(mutex_);
+  stopping_ = false;
+}
+
+// Takes the next rows of `job` and works on them without the lock. Returns how many.
+std::size_t Pool::take_chunk(Job& job, std::unique_lock<std::mutex>& lock) {
+  const std::size_t first = job.next;
+  const std::size_t last = std::min(job.rows, first + job.chunk);
+  job.next = last;
+  if (last == job.rows) queue_.erase(std::find(queue_.begin(), queue_.end(), &job));
+  lock.unlock();
+  job.body(first, last);
+  lock.lock();
+  job.done += last - first;
+  if (job.done == job.rows) done_.notify_all();
+  return last - first;
+}
+
+void Pool::work(std::size_t index, WorkerStatistics& statistics) {
+  const std::string name = std::string(shape_.name) + "-" + std::to_string(index);
+  pthread_setname_np(pthread_self(), name.substr(0, 15).c_str());
+  {
+    std::unique_lock lock(mutex_);
+    for (;;) {
+      work_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+      if (queue_.empty()) break;
+      statistics.rows += take_chunk(*queue_.front(), lock);
+    }
+  }
+  retire(statistics);
+}
+
+void Pool::run(std::size_t rows, std::size_t chunk, const Body& body) {
+  if (rows == 0) return;
+  Job job{body, rows, std::max<std::size_t>(chunk, 1)};
+  std::unique_lock lock(mutex_);
+  queue_.push_back(&job);
+  work_.notify_one();
+  if (shape_.caller_helps) {
+    while (job.next < job.rows) take_chunk(job, lock);
+  }
+  done_.wait(lock, [&job] { return job.done == job.rows; });
+}
+
+}  // namespace hotfire::reference

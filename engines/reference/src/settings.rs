@@ -1,0 +1,133 @@
+//! `reference:KEY=VALUE,…` made into settings.
+
+use hotfire_host::EngineError;
+use hotfire_plan::Args;
+
+use crate::bridge::ffi::Settings;
+
+/// The defects that `defect=` knows; several are joined with `+`.
+const DEFECTS: [&str; 6] = [
+    "cleanup-order",
+    "half-built-init",
+    "generate-during-load",
+    "swap-deadlock",
+    "exit-static-order",
+    "orphan-worker",
+];
+
+/// Reads the arguments of `create`.
+///
+/// # Errors
+/// `Unsupported` for a key, a defect, a device or a duration that is not known.
+pub(crate) fn settings(args: &Args) -> Result<Settings, EngineError> {
+    let mut settings = Settings::default();
+    for (key, value) in args {
+        match key.as_str() {
+            "defect" => {
+                for name in value.split('+') {
+                    switch_on(&mut settings, name)?;
+                }
+            }
+            "window" => settings.window_ns = duration_ns(value)?,
+            "device" => settings.aux_device = choice("device", value, ["host", "aux"])?,
+            "process" => settings.worker_process = choice("process", value, ["0", "1"])?,
+            _ => {
+                let known = "known: defect, window, device, process";
+                return Err(EngineError::Unsupported(format!("setting `{key}`; {known}")));
+            }
+        }
+    }
+    Ok(settings)
+}
+
+fn switch_on(settings: &mut Settings, defect: &str) -> Result<(), EngineError> {
+    let switch = match defect {
+        "cleanup-order" => &mut settings.cleanup_order,
+        "half-built-init" => &mut settings.half_built_init,
+        "generate-during-load" => &mut settings.generate_during_load,
+        "swap-deadlock" => &mut settings.swap_deadlock,
+        "exit-static-order" => &mut settings.exit_static_order,
+        "orphan-worker" => &mut settings.orphan_worker,
+        _ => {
+            let known = DEFECTS.join(", ");
+            return Err(EngineError::Unsupported(format!("defect `{defect}`; known: {known}")));
+        }
+    };
+    *switch = true;
+    Ok(())
+}
+
+/// Whether `value` is the second of two words.
+fn choice(key: &str, value: &str, words: [&str; 2]) -> Result<bool, EngineError> {
+    let [no, yes] = words;
+    match value {
+        _ if value == no => Ok(false),
+        _ if value == yes => Ok(true),
+        _ => Err(EngineError::Unsupported(format!("{key}={value}; known: {no}, {yes}"))),
+    }
+}
+
+/// `5us`, `2ms`, `1s`, `800ns` in nanoseconds; at most a minute.
+fn duration_ns(text: &str) -> Result<u64, EngineError> {
+    let wrong = || EngineError::Unsupported(format!("window={text}; give e.g. 5us, 200us, 2ms"));
+    let digits = text.find(|letter: char| !letter.is_ascii_digit()).ok_or_else(wrong)?;
+    let (number, unit) = text.split_at(digits);
+    let scale = match unit {
+        "ns" => 1,
+        "us" => 1_000,
+        "ms" => 1_000_000,
+        "s" => 1_000_000_000,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    number.checked_mul(scale).filter(|ns| (1..=60_000_000_000).contains(ns)).ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(pairs: &[(&str, &str)]) -> Result<Settings, EngineError> {
+        let args = pairs.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
+        settings(&args)
+    }
+
+    #[test]
+    fn nothing_asked_is_healthy() {
+        assert_eq!(parse(&[]), Ok(Settings::default()));
+    }
+
+    #[test]
+    fn every_defect_switches_on_one_thing_of_its_own() {
+        let all: Vec<Settings> =
+            DEFECTS.iter().map(|name| parse(&[("defect", name)]).unwrap()).collect();
+        for (index, one) in all.iter().enumerate() {
+            assert_ne!(*one, Settings::default());
+            assert!(all.iter().skip(index + 1).all(|other| other != one));
+        }
+    }
+
+    #[test]
+    fn several_defects_and_a_window() {
+        let got = parse(&[("defect", "cleanup-order+swap-deadlock"), ("window", "200us")]).unwrap();
+        assert!(got.cleanup_order && got.swap_deadlock && !got.orphan_worker);
+        assert_eq!(got.window_ns, 200_000);
+    }
+
+    #[test]
+    fn what_is_unknown_is_named_with_what_is_known() {
+        for pairs in [
+            [("defect", "clean-order")],
+            [("window", "5")],
+            [("window", "0us")],
+            [("window", "61s")],
+            [("device", "gpu")],
+            [("process", "yes")],
+            [("colour", "red")],
+        ] {
+            let error = parse(&pairs).unwrap_err();
+            assert!(matches!(error, EngineError::Unsupported(_)), "{pairs:?}: {error}");
+            assert!(error.to_string().contains(pairs[0].1) || error.to_string().contains("colour"));
+        }
+    }
+}
