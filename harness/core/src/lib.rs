@@ -2,6 +2,9 @@
 //! from the left; `observe` holds the types. Only `report` prints.
 #![forbid(unsafe_code)]
 
+pub mod campaign;
 pub mod diagnose;
 pub mod observe;
 pub mod report;
+pub mod supervise;
+pub mod symbolize;

@@ -23,6 +23,13 @@ impl SysError {
         Self { call, errno: nix::errno::Errno::last() }
     }
 
+    /// The failure of `call`, from an error of the standard library.
+    #[must_use]
+    pub fn from_io(call: &'static str, error: &std::io::Error) -> Self {
+        let errno = error.raw_os_error().unwrap_or(nix::errno::Errno::EIO as i32);
+        Self { call, errno: nix::errno::Errno::from_raw(errno) }
+    }
+
     /// The process or thread is gone (ESRCH): no failure for one who watches processes end.
     #[must_use]
     pub fn is_gone(&self) -> bool {
@@ -44,8 +51,6 @@ impl<T> Named<T> for nix::Result<T> {
 
 impl<T> Named<T> for std::io::Result<T> {
     fn named(self, call: &'static str) -> Result<T, SysError> {
-        self.map_err(|error| {
-            SysError::new(call, nix::errno::Errno::from_raw(error.raw_os_error().unwrap_or(0)))
-        })
+        self.map_err(|error| SysError::from_io(call, &error))
     }
 }

@@ -29,11 +29,11 @@ pub use pipe::{ReadEnd, output_pipe};
 pub use poll::{Readiness, poll_readable};
 pub use process::{
     ProcessIdentity, become_subreaper, die_with_parent, end_process, forbid_core_dumps,
-    own_executable, process_alive,
+    own_executable, process_alive, terminate_process,
 };
 pub use recorder_file::RecorderFile;
 pub use scratch::Scratch;
 pub use socket::{Received, SeqSocket, StreamSocket, seq_pair, stream_pair};
 pub use spawn::{Command, spawn};
 pub use trace::{TraceRegisters, Tracee};
-pub use wait::{Stop, WaitEvent, wait_any};
+pub use wait::{Stop, WaitEvent, wait_any, wait_one};

@@ -83,6 +83,14 @@ pub fn end_process(pid: i32) -> Result<(), SysError> {
     kill(Pid::from_raw(pid), Signal::SIGKILL).named("kill")
 }
 
+/// Asks a child of this process to end, by SIGTERM.
+///
+/// # Errors
+/// It is gone (ESRCH), or not ours (EPERM).
+pub fn terminate_process(pid: i32) -> Result<(), SysError> {
+    kill(Pid::from_raw(pid), Signal::SIGTERM).named("kill")
+}
+
 /// The path of the running program.
 ///
 /// # Errors

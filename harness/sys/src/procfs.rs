@@ -133,6 +133,20 @@ pub fn threads(pid: i32) -> Result<Vec<i32>, SysError> {
         .collect())
 }
 
+/// The children of a process, made by any of its threads; empty when it is gone.
+#[must_use]
+pub fn children(pid: i32) -> Vec<i32> {
+    let texts = threads(pid)
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(|tid| read_text(&format!("/proc/{pid}/task/{tid}/children")).ok());
+    texts.flat_map(|text| numbers(&text)).collect()
+}
+
+fn numbers(text: &str) -> Vec<i32> {
+    text.split_ascii_whitespace().filter_map(|word| word.parse().ok()).collect()
+}
+
 /// The mappings of the process that holds a thread (works when the leader is a zombie, too).
 ///
 /// # Errors

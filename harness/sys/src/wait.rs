@@ -26,8 +26,10 @@ pub enum Stop {
     Signaled(i32),
     /// A signal is about to be delivered.
     Signal(i32),
-    /// It made a process or thread (fork, vfork, clone).
-    Birth,
+    /// It made a process (fork, vfork).
+    Fork,
+    /// It made a thread, or a process by other means (clone).
+    Clone,
     /// It has exec'ed.
     Exec,
     /// It is about to end.
@@ -45,9 +47,21 @@ pub enum Stop {
 /// # Errors
 /// There are no children at all (ECHILD).
 pub fn wait_any() -> Result<Option<WaitEvent>, SysError> {
+    wait(-1)
+}
+
+/// Takes the next change of one child, without waiting.
+///
+/// # Errors
+/// It is no child of this process (ECHILD).
+pub fn wait_one(pid: i32) -> Result<Option<WaitEvent>, SysError> {
+    wait(pid)
+}
+
+fn wait(pid: i32) -> Result<Option<WaitEvent>, SysError> {
     let mut status = 0;
     // SAFETY: `status` is a valid int that lives for the call.
-    let tid = unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG | libc::__WALL) };
+    let tid = unsafe { libc::waitpid(pid, &raw mut status, libc::WNOHANG | libc::__WALL) };
     match tid {
         -1 if Errno::last() == Errno::EINTR => Ok(None),
         -1 => Err(SysError::last("waitpid")),
@@ -69,9 +83,8 @@ fn decode(status: i32) -> Stop {
     let signal = libc::WSTOPSIG(status);
     match status >> 16 {
         0 => Stop::Signal(signal),
-        libc::PTRACE_EVENT_FORK | libc::PTRACE_EVENT_VFORK | libc::PTRACE_EVENT_CLONE => {
-            Stop::Birth
-        }
+        libc::PTRACE_EVENT_FORK | libc::PTRACE_EVENT_VFORK => Stop::Fork,
+        libc::PTRACE_EVENT_CLONE => Stop::Clone,
         libc::PTRACE_EVENT_EXEC => Stop::Exec,
         libc::PTRACE_EVENT_EXIT => Stop::Exiting,
         libc::PTRACE_EVENT_STOP if signal == libc::SIGTRAP => Stop::Attached,

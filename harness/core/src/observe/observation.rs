@@ -108,9 +108,6 @@ pub struct Crash {
     /// Set when a handler of the program's own saw this fault first and then died.
     #[serde(default)]
     pub through_handler: bool,
-    /// The thread is blocking or ignoring this signal, which the kernel therefore forced.
-    #[serde(default)]
-    pub forced: bool,
     /// CLOCK_MONOTONIC at the capture, nanoseconds.
     pub time_ns: u64,
 }

@@ -1,0 +1,287 @@
+//! What is read of a process at the moment a signal is about to end it.
+//!
+//! Document folklore: the first fault of a thread stays the cause when the program's own handler
+//! sees it and then dies. A handler that resets the disposition and re-raises is met again at
+//! the same pc (with the code of a sent signal); one that aborts is met while the fault's signal
+//! is still blocked. A fault that a handler has mended is neither.
+
+use hotfire_sys::procfs::{self, MapLine, SignalMasks, SyscallState};
+use hotfire_sys::{SysError, Tracee, monotonic_ns, read_memory, signal};
+
+use super::supervisor::Supervisor;
+use super::tasks::Role;
+use crate::observe::{
+    AddressMap, Crash, Fact, Location, Mapping, Registers, SignalInfo, Thread, Victim, Wait,
+};
+
+/// Bytes read at the program counter.
+const INSTRUCTION_BYTES: usize = 16;
+/// Faults with a handler that are kept per thread.
+const FIRST_CHANCES_MAX: usize = 8;
+/// Threads listed of a process.
+const THREADS_MAX: usize = 512;
+
+/// x86-64 system call numbers that this stage knows.
+const SYS_FUTEX: i64 = 202;
+const SYS_WAIT4: i64 = 61;
+const SYS_WAITID: i64 = 247;
+/// `FUTEX_WAIT` and `FUTEX_WAIT_BITSET` without their flags.
+const FUTEX_WAITS: [u64; 2] = [0, 9];
+const FUTEX_COMMAND_MASK: u64 = 0x7f;
+const FUTEX_PRIVATE: u64 = 128;
+
+/// A fault that the program's own handler got.
+#[derive(Debug, Clone)]
+pub(super) struct FirstChance {
+    crash: Crash,
+}
+
+impl Supervisor {
+    /// A signal is about to be delivered to a thread: look, then let it go on with the signal.
+    pub(super) fn on_signal(&mut self, tid: i32, signal: i32) {
+        let process = self.tasks.process_of(tid).unwrap_or(tid);
+        let role = self.tasks.role(process);
+        if signal::is_fatal_by_default(signal)
+            && let Some(role) = role
+            && role.is_of_run()
+            && self.run.as_ref().is_some_and(|run| !run.ending)
+        {
+            self.look_at(tid, signal, (process, role));
+        }
+        // The thread may have been killed meanwhile; then there is nothing to resume.
+        let _ = Tracee::new(tid).resume(signal);
+    }
+
+    fn look_at(&mut self, tid: i32, signal: i32, (process, role): (i32, Role)) {
+        let masks = procfs::signal_masks(tid).unwrap_or_default();
+        let bit = signal::mask_bit(signal);
+        if masks.ignored & bit != 0 {
+            return;
+        }
+        if masks.caught & bit != 0 {
+            if signal::is_fault(signal) {
+                self.keep_first_chance(tid, signal, (process, role));
+            }
+            return;
+        }
+        let crash = match self.capture(tid, signal, (process, role)) {
+            Ok(crash) => crash,
+            Err(error) => {
+                self.soft_error(format!("{} of thread {tid}: {error}", signal::name(signal)));
+                return;
+            }
+        };
+        let Some(run) = &mut self.run else { return };
+        let is_child = role == Role::Root;
+        if !is_child && !is_crash_of_descendant(&crash) {
+            return;
+        }
+        if run.crash.is_none() {
+            let chances = run.first_chances.remove(&tid).unwrap_or_default();
+            run.crash = Some(with_first_chance(crash, chances, masks));
+        }
+    }
+
+    fn keep_first_chance(&mut self, tid: i32, signal: i32, process: (i32, Role)) {
+        let pc = Tracee::new(tid).registers().map_or(0, |registers| registers.rip);
+        let kept = self.run.as_ref().and_then(|run| run.first_chances.get(&tid));
+        let known = kept.is_some_and(|chances| {
+            chances.len() >= FIRST_CHANCES_MAX || chances.iter().any(|chance| at(chance) == pc)
+        });
+        if known {
+            return;
+        }
+        if let Ok(crash) = self.capture(tid, signal, process)
+            && let Some(run) = &mut self.run
+        {
+            run.first_chances.entry(tid).or_default().push(FirstChance { crash });
+        }
+    }
+
+    fn capture(
+        &mut self,
+        tid: i32,
+        signal: i32,
+        (process, role): (i32, Role),
+    ) -> Result<Crash, SysError> {
+        let tracee = Tracee::new(tid);
+        let info = tracee.signal_info()?;
+        let registers = tracee.registers()?;
+        let maps = procfs::maps(tid).unwrap_or_default();
+        let (code, address, sender) = signal::details(&info);
+        let mut instruction = vec![0; INSTRUCTION_BYTES];
+        let read = read_memory(tid, registers.rip, &mut instruction).unwrap_or(0);
+        instruction.truncate(read);
+        Ok(Crash {
+            victim: Victim {
+                pid: process,
+                tid,
+                thread: procfs::stat(tid).map_or_else(|_| String::new(), |stat| stat.name),
+                is_child: role == Role::Root,
+                command: procfs::command_line(process),
+            },
+            signal,
+            siginfo: Fact::Known(SignalInfo { signal, code, address, sender }),
+            instruction,
+            location: fact(self.symbolizer.locate(&maps, registers.rip)),
+            address_map: address.map_or_else(
+                || Fact::Unavailable("the signal has no address".into()),
+                |address| Fact::Known(address_map(&maps, address)),
+            ),
+            threads: self.threads(process, &maps),
+            registers: Fact::Known(Registers {
+                rip: registers.rip,
+                rsp: registers.rsp,
+                rbp: registers.rbp,
+                general: registers.general.to_vec(),
+            }),
+            through_handler: false,
+            time_ns: monotonic_ns(),
+        })
+    }
+
+    /// What all threads of a process do.
+    pub(super) fn threads(&self, process: i32, maps: &[MapLine]) -> Vec<Thread> {
+        let threads = self.tasks.threads_of(process);
+        threads.into_iter().take(THREADS_MAX).map(|tid| thread(process, tid, maps)).collect()
+    }
+}
+
+/// The death of a process that the child made counts as a crash unless somebody merely asked it
+/// to end.
+fn is_crash_of_descendant(crash: &Crash) -> bool {
+    let sent = crash.siginfo.known().is_some_and(|info| info.code <= 0);
+    signal::is_fault(crash.signal) || crash.signal == signal::SIGABRT || !sent
+}
+
+fn at(chance: &FirstChance) -> u64 {
+    chance.crash.registers.known().map_or(0, |registers| registers.rip)
+}
+
+/// The crash with the facts of the first fault whose handling had not ended, if there is one.
+fn with_first_chance(crash: Crash, chances: Vec<FirstChance>, masks: SignalMasks) -> Crash {
+    let pc = crash.registers.known().map_or(0, |registers| registers.rip);
+    let sent = crash.siginfo.known().is_some_and(|info| info.code <= 0);
+    let open = chances.into_iter().find(|chance| {
+        let handling = masks.blocked & signal::mask_bit(chance.crash.signal) != 0;
+        sent && (handling || (at(chance) == pc && chance.crash.signal == crash.signal))
+    });
+    match open {
+        Some(first) => Crash {
+            signal: crash.signal,
+            through_handler: true,
+            time_ns: first.crash.time_ns,
+            ..first.crash
+        },
+        None => crash,
+    }
+}
+
+fn fact(located: Result<Location, String>) -> Fact<Location> {
+    match located {
+        Ok(location) => Fact::Known(location),
+        Err(reason) => Fact::Unavailable(reason),
+    }
+}
+
+fn address_map(maps: &[MapLine], address: u64) -> AddressMap {
+    AddressMap {
+        inside: maps.iter().find(|map| (map.start..map.end).contains(&address)).map(mapping),
+        below: maps.iter().rfind(|map| map.end <= address).map(mapping),
+        above: maps.iter().find(|map| map.start > address).map(mapping),
+    }
+}
+
+fn mapping(map: &MapLine) -> Mapping {
+    let is_file = map.path.starts_with('/') && !map.path.ends_with(" (deleted)");
+    Mapping {
+        start: map.start,
+        end: map.end,
+        permissions: map.permissions.clone(),
+        offset: map.offset,
+        inode: map.inode,
+        path: map.path.clone(),
+        file_bytes: is_file
+            .then(|| std::fs::metadata(&map.path).ok().map(|data| data.len()))
+            .flatten(),
+    }
+}
+
+/// What one thread does.
+pub(super) fn thread(process: i32, tid: i32, maps: &[MapLine]) -> Thread {
+    let stat = procfs::stat(tid);
+    let wait = match procfs::syscall(process, tid) {
+        Ok(SyscallState::Running | SyscallState::Blocked) => Wait::None,
+        Ok(SyscallState::In { number, arguments, .. }) => wait_of(number, &arguments, maps),
+        Err(error) => Wait::Unavailable(error.to_string()),
+    };
+    Thread {
+        pid: process,
+        tid,
+        name: stat.as_ref().map_or_else(|_| String::new(), |stat| stat.name.clone()),
+        state: stat.map_or('?', |stat| stat.state),
+        wait,
+    }
+}
+
+/// What a system call waits for.
+pub(super) fn wait_of(number: i64, arguments: &[u64; 6], maps: &[MapLine]) -> Wait {
+    let [first, second, third, fourth, ..] = *arguments;
+    match number {
+        SYS_FUTEX if FUTEX_WAITS.contains(&(second & FUTEX_COMMAND_MASK)) => Wait::Futex {
+            address: first,
+            untimed: fourth == 0,
+            private: second & FUTEX_PRIVATE != 0 || lies_in_private_memory(first, maps),
+        },
+        // Children of a process of the run are of the run; with a time (WNOHANG) nothing waits.
+        SYS_WAIT4 => Wait::Syscall { number, endless: third & 1 == 0 },
+        SYS_WAITID => Wait::Syscall { number, endless: fourth & 1 == 0 },
+        _ => Wait::Syscall { number, endless: false },
+    }
+}
+
+/// pthread_join waits on a shared futex, whose word lies in memory of the process alone.
+fn lies_in_private_memory(address: u64, maps: &[MapLine]) -> bool {
+    maps.iter()
+        .find(|map| (map.start..map.end).contains(&address))
+        .is_some_and(|map| map.permissions.ends_with('p'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(start: u64, end: u64, permissions: &str) -> MapLine {
+        MapLine {
+            start,
+            end,
+            permissions: permissions.into(),
+            offset: 0,
+            inode: 0,
+            path: String::new(),
+        }
+    }
+
+    #[test]
+    fn an_untimed_private_futex_is_told_from_its_twins() {
+        let maps = [map(0x1000, 0x2000, "rw-p"), map(0x3000, 0x4000, "rw-s")];
+        let wait = |word, operation, timeout| {
+            wait_of(SYS_FUTEX, &[word, operation, 2, timeout, 0, 0], &maps)
+        };
+        let futex = |address, untimed, private| Wait::Futex { address, untimed, private };
+        assert_eq!(wait(0x3008, 128, 0), futex(0x3008, true, true));
+        assert_eq!(wait(0x1008, 265, 0), futex(0x1008, true, true));
+        assert_eq!(wait(0x3008, 9, 0), futex(0x3008, true, false));
+        assert_eq!(wait(0x1008, 128, 0x7fff), futex(0x1008, false, true));
+    }
+
+    #[test]
+    fn neighbours_of_an_address_are_found() {
+        let maps = [map(0x1000, 0x2000, "rw-p"), map(0x3000, 0x4000, "r--p")];
+        let hole = address_map(&maps, 0x2800);
+        assert!(hole.inside.is_none());
+        assert_eq!(hole.below.map(|map| map.start), Some(0x1000));
+        assert_eq!(hole.above.map(|map| map.start), Some(0x3000));
+        assert_eq!(address_map(&maps, 0x3000).inside.map(|map| map.end), Some(0x4000));
+    }
+}

@@ -1,0 +1,20 @@
+//! The supervisor: a single-threaded process per worker that traces, watches and reaps one run at
+//! a time and sends its observation to the front.
+//!
+//! Deliberately absent: judgement of any kind.
+
+mod capture;
+mod convert;
+mod nursery;
+mod output;
+mod perform;
+mod protocol;
+mod run;
+mod stall;
+mod supervisor;
+mod tasks;
+
+pub use protocol::{HostProgram, Job, Reply, RunLimits};
+pub(crate) use run::not_started;
+pub(crate) use supervisor::c_strings;
+pub use supervisor::supervise_main;

@@ -1,0 +1,161 @@
+//! The state of the one run that a supervisor watches.
+
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+
+use hotfire_sys::{RecorderFile, SysError, monotonic_ns, output_pipe};
+
+use super::capture::FirstChance;
+use super::convert::{fetch, recorded};
+use super::output::Collector;
+use super::protocol::Job;
+use super::stall::Sampler;
+use crate::observe::{
+    Crash, Descendant, DescendantEnd, Ending, LaunchMode, Observation, Output, Stall,
+};
+
+/// A run from its request to its observation.
+#[derive(Debug)]
+pub(super) struct Run {
+    pub(super) job: Job,
+    pub(super) mode: LaunchMode,
+    pub(super) mode_note: Option<String>,
+    pub(super) recorder: RecorderFile,
+    pub(super) stdout: Collector,
+    pub(super) stderr: Collector,
+    pub(super) begun_ns: u64,
+    pub(super) root: Option<i32>,
+    /// How the root ended, and when.
+    pub(super) root_end: Option<(Ending, u64)>,
+    /// Why the child could not be made.
+    pub(super) refused: Option<String>,
+    pub(super) crash: Option<Crash>,
+    pub(super) first_chances: BTreeMap<i32, Vec<FirstChance>>,
+    pub(super) descendants: Vec<Descendant>,
+    pub(super) stall: Option<Stall>,
+    /// The supervisor is ending what is left: no more facts from here on.
+    pub(super) ending: bool,
+    pub(super) exiting_since_ns: Option<u64>,
+    pub(super) sampler: Sampler,
+    pub(super) soft_errors: Vec<String>,
+}
+
+/// The child's ends of its output pipes.
+pub(super) struct ChildEnds {
+    pub(super) stdout: OwnedFd,
+    pub(super) stderr: OwnedFd,
+}
+
+impl Run {
+    pub(super) fn new(
+        job: Job,
+        mode: LaunchMode,
+        mode_note: Option<String>,
+    ) -> Result<(Self, ChildEnds), SysError> {
+        let recorder = new_recorder(&job)?;
+        let (stdout, stdout_child) = output_pipe()?;
+        let (stderr, stderr_child) = output_pipe()?;
+        let run = Self {
+            job,
+            mode,
+            mode_note,
+            recorder,
+            stdout: Collector::new(stdout),
+            stderr: Collector::new(stderr),
+            begun_ns: monotonic_ns(),
+            root: None,
+            root_end: None,
+            refused: None,
+            crash: None,
+            first_chances: BTreeMap::new(),
+            descendants: Vec::new(),
+            stall: None,
+            ending: false,
+            exiting_since_ns: None,
+            sampler: Sampler::default(),
+            soft_errors: Vec::new(),
+        };
+        Ok((run, ChildEnds { stdout: stdout_child, stderr: stderr_child }))
+    }
+
+    /// The step that lane 0 (else the first busy lane) has in flight now; 0: none.
+    pub(super) fn step_in_flight(&self) -> u32 {
+        let Ok(snapshot) = hotfire_recorder::read_progress(&mut fetch(&self.recorder)) else {
+            return 0;
+        };
+        let busy = snapshot.lanes.iter().rev().find_map(|lane| lane.in_flight.as_ref());
+        busy.map_or(0, |step| step.step)
+    }
+
+    /// A descendant's end, by itself or by us.
+    pub(super) fn descendant_ended(&mut self, index: usize, end: DescendantEnd) {
+        let ending = self.ending;
+        if let Some(descendant) = self.descendants.get_mut(index)
+            && !ending
+        {
+            descendant.end = end;
+        }
+    }
+
+    /// The observation. Everything of the run has ended by now.
+    pub(super) fn finish(self) -> Observation {
+        let now = monotonic_ns();
+        let ended_ns = self.root_end.as_ref().map_or(now, |(_, time)| *time);
+        let ending = match (&self.stall, &self.root_end, self.refused) {
+            (Some(_), _, _) => Ending::Ended,
+            (None, Some((ending, _)), _) => ending.clone(),
+            (None, None, Some(reason)) => Ending::NotStarted(reason),
+            (None, None, None) => Ending::Ended,
+        };
+        Observation {
+            recorder: recorded(
+                &self.recorder,
+                self.job.ledger,
+                ended_ns,
+                self.job.limits.beat_ms * 1000,
+            ),
+            plan: self.job.plan,
+            seed: self.job.seed,
+            mode: self.mode,
+            mode_note: self.mode_note,
+            ending,
+            crash: self.crash,
+            stall: self.stall,
+            descendants: self.descendants,
+            output: Output { stdout: self.stdout.finish(), stderr: self.stderr.finish() },
+            wall_us: now.saturating_sub(self.begun_ns) / 1000,
+            soft_errors: self.soft_errors,
+        }
+    }
+}
+
+fn new_recorder(job: &Job) -> Result<RecorderFile, SysError> {
+    let recorder = RecorderFile::new(hotfire_recorder::TOTAL_BYTES as u64)?;
+    let flags = if job.ledger { hotfire_recorder::FLAG_LEDGER } else { 0 };
+    // Four beats fit into the allowed gap, so that one late beat alone is no finding.
+    let period_us = job.limits.beat_ms * 1000 / 4;
+    let header = hotfire_recorder::header_words(flags, job.seed, period_us, job.plan.len());
+    recorder.write(0, &header)?;
+    if let Some((offset, words)) = hotfire_recorder::brief_words(&job.plan) {
+        recorder.write(offset, &words)?;
+    }
+    Ok(recorder)
+}
+
+/// The observation of a run that never came to be.
+pub(crate) fn not_started(job: &Job, ending: Ending) -> Observation {
+    Observation {
+        plan: job.plan.clone(),
+        seed: job.seed,
+        mode: job.mode,
+        mode_note: None,
+        recorder: crate::observe::Fact::Unavailable("the child never ran".into()),
+        ending,
+        crash: None,
+        stall: None,
+        descendants: Vec::new(),
+        output: Output::default(),
+        wall_us: 0,
+        soft_errors: Vec::new(),
+    }
+}

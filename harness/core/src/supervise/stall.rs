@@ -1,0 +1,199 @@
+//! Runs that do not go on: limits, and waits that nobody outside can end.
+//!
+//! A hang is declared early when, in three samples in a row, every thread of every process of the
+//! run sits in the same untimed wait on memory of the run's own (or for its own children), and no
+//! process catches a signal that a timer or a device could send.
+
+use std::collections::BTreeMap;
+
+use hotfire_recorder::{Snapshot, Stage, read_progress};
+use hotfire_sys::procfs::{self, SyscallState};
+use hotfire_sys::{monotonic_ns, signal};
+
+use super::capture::{thread, wait_of};
+use super::convert::fetch;
+use super::supervisor::Supervisor;
+use crate::observe::{Stall, StallReason, Thread, Wait};
+
+/// Equal samples before a hang is declared.
+const SAMPLES: u32 = 3;
+/// The first tick comes after this long.
+const TICK_FIRST_NS: u64 = 20_000_000;
+/// Ticks grow up to this.
+const TICK_MAX_NS: u64 = 100_000_000;
+
+/// Signals that timers and devices send: SIGHUP, SIGUSR1, SIGUSR2, SIGALRM, SIGURG, SIGVTALRM,
+/// SIGPROF, SIGIO. Realtime signals above glibc's own count too.
+const WAKING_SIGNALS: [i32; 8] = [1, 10, 12, 14, 23, 26, 27, 29];
+/// The first realtime signal that glibc leaves to programs.
+const REALTIME_FIRST: i32 = 34;
+
+/// A thread's wait: system call, arguments, place.
+type Place = (i64, [u64; 6], [u64; 2]);
+
+/// Compares one look at all threads with the next.
+#[derive(Debug, Default)]
+pub(super) struct Sampler {
+    last: BTreeMap<i32, Place>,
+    equal: u32,
+    ticks: u32,
+    quiet_since_ns: u64,
+}
+
+impl Sampler {
+    /// How long until the next look.
+    pub(super) fn tick_ns(&self) -> u64 {
+        TICK_FIRST_NS.saturating_mul(1 + u64::from(self.ticks / 8)).min(TICK_MAX_NS)
+    }
+
+    fn take(&mut self, places: Option<BTreeMap<i32, Place>>) -> bool {
+        self.ticks = self.ticks.saturating_add(1);
+        match places {
+            Some(places) if !places.is_empty() && places == self.last => self.equal += 1,
+            Some(places) => {
+                self.quiet_since_ns = monotonic_ns();
+                self.equal = 1;
+                self.last = places;
+            }
+            None => {
+                self.equal = 0;
+                self.last.clear();
+            }
+        }
+        self.equal >= SAMPLES
+    }
+}
+
+impl Supervisor {
+    /// Looks at the run; sets its stall when it will not go on by itself.
+    pub(super) fn check_progress(&mut self) {
+        let now = monotonic_ns();
+        let places = self.endless_places();
+        let Some(run) = &mut self.run else { return };
+        let progress = read_progress(&mut fetch(&run.recorder)).ok();
+        if progress.as_ref().is_some_and(|snapshot| snapshot.stage == Stage::Exiting) {
+            run.exiting_since_ns.get_or_insert(now);
+        }
+        let limits = run.job.limits;
+        let over = |since: u64, limit_ms: u64| now.saturating_sub(since) > limit_ms * 1_000_000;
+        let step = progress.as_ref().and_then(oldest_step);
+        let (reason, since) = if run.sampler.take(places) {
+            (StallReason::EndlessWait, run.sampler.quiet_since_ns)
+        } else if self.tasks.of_run().len() > limits.processes as usize {
+            (StallReason::ProcessLimit, now)
+        } else if let Some(since) = run.exiting_since_ns
+            && over(since, limits.exit_ms)
+        {
+            (StallReason::ExitLimit, since)
+        } else if let Some(since) = step
+            && run.exiting_since_ns.is_none()
+            && over(since, limits.step_ms)
+        {
+            (StallReason::StepLimit, since)
+        } else if over(run.begun_ns, limits.run_ms) {
+            (StallReason::RunLimit, run.begun_ns)
+        } else {
+            return;
+        };
+        let quiet_us = now.saturating_sub(since) / 1000;
+        let threads = self.all_threads();
+        if let Some(run) = &mut self.run {
+            run.stall = Some(Stall { reason, quiet_us, threads });
+        }
+    }
+
+    /// All threads of all processes of the run.
+    fn all_threads(&self) -> Vec<Thread> {
+        let processes = self.tasks.of_run();
+        processes
+            .iter()
+            .take(64)
+            .flat_map(|(pid, _)| self.threads(*pid, &procfs::maps(*pid).unwrap_or_default()))
+            .collect()
+    }
+
+    /// Where every thread waits, when all wait without end; `None` as soon as one does not.
+    fn endless_places(&self) -> Option<BTreeMap<i32, Place>> {
+        let run = self.run.as_ref()?;
+        let idle_loop = idle_loop(read_progress(&mut fetch(&run.recorder)).ok());
+        let mut places = BTreeMap::new();
+        for (pid, _) in self.tasks.of_run() {
+            if procfs::signal_masks(pid).is_ok_and(|masks| can_be_woken(masks.caught)) {
+                return None;
+            }
+            let maps = procfs::maps(pid).ok()?;
+            for tid in self.tasks.threads_of(pid) {
+                if idle_loop == Some(tid) || thread_is_gone(pid, tid) {
+                    continue;
+                }
+                let SyscallState::In { number, arguments, place } =
+                    procfs::syscall(pid, tid).ok()?
+                else {
+                    return None;
+                };
+                if !is_endless(&wait_of(number, &arguments, &maps)) {
+                    return None;
+                }
+                places.insert(tid, (number, arguments, place));
+            }
+        }
+        Some(places)
+    }
+}
+
+/// The loop thread when it only beats: it is ours, and it wakes nobody.
+fn idle_loop(progress: Option<Snapshot>) -> Option<i32> {
+    let beat = progress?.event_loop?;
+    (beat.busy_step == 0 && beat.tid != 0).then(|| i32::try_from(beat.tid).ok()).flatten()
+}
+
+/// A leader that has ended while its threads go on waits for nothing.
+fn thread_is_gone(process: i32, tid: i32) -> bool {
+    matches!(thread(process, tid, &[]).state, 'Z' | 'X')
+}
+
+fn is_endless(wait: &Wait) -> bool {
+    match wait {
+        Wait::Futex { untimed, private, .. } => *untimed && *private,
+        Wait::Syscall { endless, .. } => *endless,
+        Wait::None | Wait::Unavailable(_) => false,
+    }
+}
+
+fn can_be_woken(caught: u64) -> bool {
+    let named = WAKING_SIGNALS.iter().any(|number| caught & signal::mask_bit(*number) != 0);
+    named || (REALTIME_FIRST..=64).any(|number| caught & signal::mask_bit(number) != 0)
+}
+
+fn oldest_step(snapshot: &Snapshot) -> Option<u64> {
+    snapshot.lanes.iter().filter_map(|lane| Some(lane.in_flight.as_ref()?.time_ns)).min()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn places(argument: u64) -> Option<BTreeMap<i32, Place>> {
+        Some(BTreeMap::from([(7, (202, [argument; 6], [1, 2]))]))
+    }
+
+    #[test]
+    fn only_equal_samples_in_a_row_make_a_hang() {
+        let mut sampler = Sampler::default();
+        assert!(!sampler.take(places(1)));
+        assert!(!sampler.take(places(1)));
+        assert!(!sampler.take(places(2)), "a thread that moved starts the count anew");
+        assert!(!sampler.take(places(2)));
+        assert!(!sampler.take(None), "a thread that ran starts the count anew");
+        assert!(!sampler.take(places(2)));
+        assert!(!sampler.take(places(2)));
+        assert!(sampler.take(places(2)));
+    }
+
+    #[test]
+    fn a_process_that_catches_a_timer_is_never_declared_early() {
+        assert!(can_be_woken(signal::mask_bit(14)));
+        assert!(can_be_woken(signal::mask_bit(40)));
+        assert!(!can_be_woken(signal::mask_bit(11) | signal::mask_bit(33)));
+    }
+}

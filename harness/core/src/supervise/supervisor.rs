@@ -1,0 +1,328 @@
+//! The supervisor's loop: one poll over signals, sockets and pipes, one waiter for everything.
+
+use std::collections::VecDeque;
+use std::ffi::CString;
+use std::os::fd::AsFd;
+
+use hotfire_sys::signal::{SIGCHLD, SIGINT, SIGTERM, SignalStream};
+use hotfire_sys::{
+    Stop, StreamSocket, SysError, Tracee, WaitEvent, become_subreaper, die_with_parent,
+    monotonic_ns, poll_readable, procfs, wait_any,
+};
+
+use super::nursery::{Forkserver, Nursery};
+use super::protocol::{Job, Reply};
+use super::run::Run;
+use super::tasks::{Role, Tasks};
+use crate::observe::{Descendant, DescendantEnd, Ending};
+use crate::symbolize::Symbolizer;
+
+/// A supervisor: one thread, one run at a time.
+#[derive(Debug)]
+pub(super) struct Supervisor {
+    front: StreamSocket,
+    signals: SignalStream,
+    queue: VecDeque<Job>,
+    pub(super) launcher_program: String,
+    pub(super) tasks: Tasks,
+    pub(super) launcher: Option<Nursery>,
+    pub(super) forkserver: Option<Forkserver>,
+    /// What the next child of a nursery is.
+    pub(super) expected: Option<Role>,
+    /// Why the last request for a child failed.
+    pub(super) launch_failure: Option<String>,
+    pub(super) run: Option<Run>,
+    pub(super) symbolizer: Symbolizer,
+    /// Somebody wants us to end.
+    pub(super) terminating: bool,
+}
+
+/// The main of `hotfire __supervise`: jobs come over the stream at descriptor `socket`, from the
+/// process `parent`. Returns when the front closes the stream or asks for the end.
+///
+/// # Errors
+/// The set-up failed or the front is gone; nothing that was started is left.
+pub fn supervise_main(socket: i32, parent: i32, launcher: &str) -> Result<(), SysError> {
+    die_with_parent(parent)?;
+    become_subreaper()?;
+    let signals = SignalStream::new(&[SIGCHLD, SIGTERM, SIGINT])?;
+    let mut supervisor = Supervisor {
+        front: StreamSocket::inherited(socket)?,
+        signals,
+        queue: VecDeque::new(),
+        launcher_program: launcher.to_owned(),
+        tasks: Tasks::default(),
+        launcher: None,
+        forkserver: None,
+        expected: None,
+        launch_failure: None,
+        run: None,
+        symbolizer: Symbolizer::default(),
+        terminating: false,
+    };
+    // On the way out the kernel ends all tracees (EXITKILL).
+    supervisor.serve()
+}
+
+impl Supervisor {
+    fn serve(&mut self) -> Result<(), SysError> {
+        while let Some(job) = self.next_job()? {
+            let id = job.id;
+            let observation = Box::new(self.perform(job));
+            let reply = Reply::Done { id, observation };
+            let bytes = serde_json::to_vec(&reply)
+                .map_err(|error| SysError::from_io("serialise", &error.into()))?;
+            self.front.send(&bytes)?;
+        }
+        Ok(())
+    }
+
+    /// The next job; `None` when the front has closed or asked for the end.
+    fn next_job(&mut self) -> Result<Option<Job>, SysError> {
+        loop {
+            if self.terminating {
+                return Ok(None);
+            }
+            if let Some(job) = self.queue.pop_front() {
+                return Ok(Some(job));
+            }
+            let ready = poll_readable(&[self.front.as_fd(), self.signals.as_fd()], 1_000_000_000)?;
+            let is_ready = |index: usize| ready.get(index).is_some_and(|ready| ready.readable);
+            if is_ready(0) {
+                let Some(messages) = self.front.receive()? else { return Ok(None) };
+                for message in messages {
+                    let job = serde_json::from_slice(&message)
+                        .map_err(|error| SysError::from_io("parse job", &error.into()))?;
+                    self.queue.push_back(job);
+                }
+            }
+            if is_ready(1) {
+                self.pump(0);
+            }
+        }
+    }
+
+    /// Handles events until `done`, at most `limit_ns`.
+    pub(super) fn pump_until(&mut self, limit_ns: u64, done: impl Fn(&Self) -> bool) {
+        let deadline = monotonic_ns().saturating_add(limit_ns);
+        while !done(self) && !self.terminating {
+            let now = monotonic_ns();
+            if now >= deadline {
+                return;
+            }
+            self.pump(deadline - now);
+        }
+    }
+
+    /// Waits at most `timeout_ns` and handles what has come.
+    fn pump(&mut self, timeout_ns: u64) {
+        let sockets = [
+            self.launcher.as_ref().map(|nursery| nursery.socket.as_fd()),
+            self.forkserver
+                .as_ref()
+                .filter(|server| !server.closed)
+                .map(|server| server.socket.as_fd()),
+            self.run.as_ref().and_then(|run| run.stdout.descriptor()),
+            self.run.as_ref().and_then(|run| run.stderr.descriptor()),
+        ];
+        let present: Vec<usize> = (0..sockets.len())
+            .filter(|index| sockets.get(*index).is_some_and(Option::is_some))
+            .collect();
+        let mut polled = vec![self.signals.as_fd()];
+        polled.extend(sockets.iter().flatten());
+        let Ok(ready) = poll_readable(&polled, timeout_ns) else { return };
+        let is_ready = |source: usize| {
+            let position = present.iter().position(|index| *index == source);
+            position.and_then(|at| ready.get(at + 1)).is_some_and(|ready| ready.readable)
+        };
+        let came = [0, 1, 2, 3].map(is_ready);
+        let signalled = ready.first().is_some_and(|ready| ready.readable);
+        self.handle(came, signalled);
+    }
+
+    fn handle(&mut self, [launcher, forkserver, stdout, stderr]: [bool; 4], signalled: bool) {
+        if signalled {
+            let signals = self.signals.take().unwrap_or_default();
+            self.terminating |= signals.iter().any(|signal| [SIGTERM, SIGINT].contains(signal));
+            while let Ok(Some(event)) = wait_any() {
+                self.on_event(event);
+            }
+        }
+        if launcher {
+            self.on_launcher_reply();
+        }
+        if forkserver {
+            self.on_forkserver_reply();
+        }
+        if let Some(run) = &mut self.run {
+            if stdout {
+                run.stdout.take();
+            }
+            if stderr {
+                run.stderr.take();
+            }
+        }
+    }
+
+    fn on_event(&mut self, event: WaitEvent) {
+        let tid = event.tid;
+        let tracee = Tracee::new(tid);
+        match event.stop {
+            Stop::Exited(status) => return self.on_end(tid, Ending::Exited(status)),
+            Stop::Signaled(signal) => return self.on_end(tid, Ending::Signaled(signal)),
+            Stop::Signal(signal) => return self.on_signal(tid, signal),
+            Stop::GroupStop(_) => {
+                // It may have been killed meanwhile.
+                let _ = tracee.listen();
+                return;
+            }
+            Stop::Fork | Stop::Clone => self.on_birth(tid, event.stop == Stop::Clone),
+            Stop::Exec => {
+                let former = tracee.event_message().ok().and_then(|id| i32::try_from(id).ok());
+                self.tasks.exec(tid, former.unwrap_or(tid));
+            }
+            Stop::Attached => self.on_attached(tid),
+            Stop::Exiting => self.on_exiting(tid),
+            Stop::Other => {}
+        }
+        // It may have been killed meanwhile; then its end comes next.
+        let _ = tracee.resume(0);
+    }
+
+    fn on_birth(&mut self, parent_tid: i32, by_clone: bool) {
+        let Ok(message) = Tracee::new(parent_tid).event_message() else { return };
+        let Ok(tid) = i32::try_from(message) else { return };
+        if self.tasks.knows(tid) {
+            return;
+        }
+        let parent = self.tasks.process_of(parent_tid).unwrap_or(parent_tid);
+        // clone makes threads, and processes too: the kernel knows which.
+        let is_thread =
+            by_clone && procfs::signal_masks(tid).is_ok_and(|masks| masks.process != tid);
+        if is_thread {
+            self.tasks.add_thread(tid, parent);
+        } else {
+            self.add_process(tid, parent);
+        }
+    }
+
+    /// A new tracee's first stop may come before its parent's event.
+    fn on_attached(&mut self, tid: i32) {
+        if self.tasks.knows(tid) {
+            return;
+        }
+        let Ok(masks) = procfs::signal_masks(tid) else { return };
+        if masks.process == tid {
+            let parent = procfs::stat(tid).map_or(0, |stat| stat.parent);
+            self.add_process(tid, parent);
+        } else {
+            self.tasks.add_thread(tid, masks.process);
+        }
+    }
+
+    fn add_process(&mut self, pid: i32, parent: i32) {
+        let of_ours = self.tasks.role(parent).is_some_and(|role| !role.is_of_run());
+        let expected = if of_ours { self.expected.take() } else { None };
+        match (expected, &mut self.run) {
+            (Some(Role::Forkserver), _) => {
+                self.tasks.add_process(pid, Role::Forkserver);
+                if let Some(server) = &mut self.forkserver {
+                    server.pid = Some(pid);
+                }
+            }
+            (Some(role), Some(run)) => {
+                self.tasks.add_process(pid, role);
+                run.root = Some(pid);
+            }
+            (_, Some(run)) => {
+                let born_in_step = run.step_in_flight();
+                self.tasks.add_process(pid, Role::Descendant(run.descendants.len()));
+                run.descendants.push(Descendant {
+                    pid,
+                    parent,
+                    command: String::new(),
+                    born_in_step,
+                    detached: false,
+                    end: DescendantEnd::EndedWithRun,
+                });
+                if run.ending {
+                    // It was born while the rest is being ended.
+                    let _ = hotfire_sys::end_process(pid);
+                }
+            }
+            // A forkserver's own helper (an engine's prepare made it): it ends with its parent.
+            (_, None) => self.tasks.add_process(pid, Role::Forkserver),
+        }
+    }
+
+    /// The command line is still there when a process is about to end, and gone right after.
+    fn on_exiting(&mut self, tid: i32) {
+        if let Some(Role::Descendant(index)) = self.tasks.role(tid)
+            && let Some(run) = &mut self.run
+            && !run.ending
+            && let Some(descendant) = run.descendants.get_mut(index)
+        {
+            descendant.command = procfs::command_line(tid);
+        }
+    }
+
+    fn on_end(&mut self, tid: i32, ending: Ending) {
+        let Some(role) = self.tasks.remove(tid) else { return };
+        match role {
+            Role::Launcher => {
+                self.launcher = None;
+                self.launch_failure = Some("the launcher ended".to_owned());
+            }
+            Role::Forkserver => {
+                if self.forkserver.as_ref().is_some_and(|server| server.pid == Some(tid)) {
+                    let reason = format!("the forkserver ended by itself ({})", words(&ending));
+                    if let Some(server) = &mut self.forkserver {
+                        server.hello = Some(Err(reason.clone()));
+                        server.pid = None;
+                    }
+                    self.launch_failure = Some(reason);
+                }
+            }
+            Role::Root => {
+                if let Some(run) = &mut self.run {
+                    run.root_end = Some((ending, monotonic_ns()));
+                }
+            }
+            Role::Descendant(index) => {
+                let end = match ending {
+                    Ending::Signaled(signal) => DescendantEnd::Signaled(signal),
+                    Ending::Exited(status) => DescendantEnd::Exited(status),
+                    _ => DescendantEnd::EndedWithRun,
+                };
+                if let Some(run) = &mut self.run {
+                    run.descendant_ended(index, end);
+                }
+            }
+        }
+    }
+
+    /// Notes what went wrong while observing.
+    pub(super) fn soft_error(&mut self, text: String) {
+        if let Some(run) = &mut self.run
+            && run.soft_errors.len() < 32
+        {
+            run.soft_errors.push(text);
+        }
+    }
+}
+
+fn words(ending: &Ending) -> String {
+    match ending {
+        Ending::Exited(status) => format!("exit status {status}"),
+        Ending::Signaled(signal) => hotfire_sys::signal::name(*signal),
+        _ => "unknown".to_owned(),
+    }
+}
+
+/// Strings for exec; one with a NUL inside is cut there.
+pub(crate) fn c_strings(strings: &[String]) -> Vec<CString> {
+    strings
+        .iter()
+        .map(|text| CString::new(text.split('\0').next().unwrap_or_default()).unwrap_or_default())
+        .collect()
+}

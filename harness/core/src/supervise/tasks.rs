@@ -1,0 +1,85 @@
+//! Who is who: every thread and process that the supervisor traces.
+
+use std::collections::BTreeMap;
+
+/// What a process is to the supervisor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// The program starter.
+    Launcher,
+    /// The host that forks children.
+    Forkserver,
+    /// The child: the run's first process.
+    Root,
+    /// The n-th process that the child made.
+    Descendant(usize),
+}
+
+impl Role {
+    /// Whether the process belongs to a run (and is no process of ours).
+    pub(super) fn is_of_run(self) -> bool {
+        matches!(self, Self::Root | Self::Descendant(_))
+    }
+}
+
+/// All tracees.
+#[derive(Debug, Default)]
+pub(super) struct Tasks {
+    threads: BTreeMap<i32, i32>,
+    processes: BTreeMap<i32, Role>,
+}
+
+impl Tasks {
+    pub(super) fn add_process(&mut self, pid: i32, role: Role) {
+        self.threads.insert(pid, pid);
+        self.processes.insert(pid, role);
+    }
+
+    pub(super) fn add_thread(&mut self, tid: i32, process: i32) {
+        self.threads.insert(tid, process);
+    }
+
+    pub(super) fn knows(&self, tid: i32) -> bool {
+        self.threads.contains_key(&tid)
+    }
+
+    /// The process of a thread.
+    pub(super) fn process_of(&self, tid: i32) -> Option<i32> {
+        self.threads.get(&tid).copied()
+    }
+
+    pub(super) fn role(&self, pid: i32) -> Option<Role> {
+        self.processes.get(&pid).copied()
+    }
+
+    /// A thread has ended. Returns the role of the process when the whole process has.
+    pub(super) fn remove(&mut self, tid: i32) -> Option<Role> {
+        self.threads.remove(&tid);
+        let role = self.processes.remove(&tid)?;
+        self.threads.retain(|_, process| *process != tid);
+        Some(role)
+    }
+
+    /// Another thread exec'ed and took over the process's id; `former` is its id before.
+    pub(super) fn exec(&mut self, pid: i32, former: i32) {
+        self.threads.retain(|tid, process| *process != pid || *tid == pid);
+        if former != pid {
+            self.threads.remove(&former);
+        }
+        self.threads.insert(pid, pid);
+    }
+
+    /// The living processes of the run.
+    pub(super) fn of_run(&self) -> Vec<(i32, Role)> {
+        let own = self.processes.iter().filter(|(_, role)| role.is_of_run());
+        own.map(|(pid, role)| (*pid, *role)).collect()
+    }
+
+    /// The living threads of one process, its leader first.
+    pub(super) fn threads_of(&self, pid: i32) -> Vec<i32> {
+        let own = self.threads.iter().filter(|(_, process)| **process == pid);
+        let mut threads: Vec<i32> = own.map(|(tid, _)| *tid).collect();
+        threads.sort_by_key(|tid| *tid != pid);
+        threads
+    }
+}

@@ -1,0 +1,9 @@
+//! From addresses to modules, build-ids and functions. Files are read, never mapped: one that is
+//! cut while we read it must not kill us.
+//!
+//! Deliberately absent: unwinding, lines and inlines.
+
+mod elf;
+mod locate;
+
+pub use locate::Symbolizer;
