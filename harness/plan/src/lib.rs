@@ -20,6 +20,7 @@ mod print;
 mod program;
 pub mod scenario;
 mod suggest;
+pub mod words;
 
 pub use duration::parse_duration_us;
 pub use error::{PlanError, PlanProblem};

@@ -1,6 +1,6 @@
-//! A scenario: a file with plans, limits, the expectation and what it reproduces.
+//! What a scenario file says, as data.
 //!
-//! Deliberately absent: opening files; the command reads the text and hands it in.
+//! Deliberately absent: the file format (`parse.rs`).
 
 use crate::plan::{EngineSpec, Plan};
 

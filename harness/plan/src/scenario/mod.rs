@@ -1,0 +1,10 @@
+//! A scenario: a file with plans, limits, the expectation and what it reproduces.
+//!
+//! Deliberately absent: opening files; the command reads the text and hands it in.
+
+mod error;
+mod parse;
+mod types;
+
+pub use error::{ScenarioError, ScenarioProblem};
+pub use types::{Expectation, ExpectedFinding, Limits, Scenario, ScenarioPlan};

@@ -1,0 +1,267 @@
+//! Scenario TOML to [`Scenario`], checked.
+//!
+//! Deliberately absent: opening files, and which engines there are.
+
+use std::ops::Range;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use crate::duration::parse_duration_us;
+use crate::error::PlanError;
+use crate::excerpt;
+use crate::model::Phase;
+use crate::plan::{EngineSpec, Plan};
+use crate::program::Program;
+use crate::scenario::error::{ScenarioError, ScenarioProblem};
+use crate::scenario::types::{Expectation, ExpectedFinding, Limits, Scenario, ScenarioPlan};
+use crate::suggest::nearest;
+use crate::words::{CLASSES, EXPECTED_STATUSES};
+
+/// The most runs of a plan that a file may ask for.
+const RUNS_MAX: u32 = 100_000;
+/// The most processes alive at once that a file may allow.
+const PROCESSES_MAX: u32 = 4096;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    name: Spanned<String>,
+    #[serde(default)]
+    summary: String,
+    #[serde(default)]
+    reproduces: String,
+    lifecycle: Spanned<String>,
+    engine: Option<Spanned<String>>,
+    runs: Option<Spanned<u32>>,
+    plans: Spanned<Vec<Spanned<String>>>,
+    limits: Option<FileLimits>,
+    expect: Option<Spanned<FileExpect>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileLimits {
+    step: Option<Spanned<String>>,
+    run: Option<Spanned<String>>,
+    exit: Option<Spanned<String>>,
+    grace: Option<Spanned<String>>,
+    beat: Option<Spanned<String>>,
+    processes: Option<Spanned<u32>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileExpect {
+    #[serde(default)]
+    status: Vec<Spanned<String>>,
+    #[serde(default)]
+    phase: Vec<Spanned<String>>,
+    #[serde(default)]
+    class: Vec<Spanned<String>>,
+    #[serde(default)]
+    step: Vec<Spanned<u32>>,
+}
+
+impl Scenario {
+    /// Reads a scenario file's text; scenarios/README.md has the format.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with its place and the fix.
+    pub fn parse(text: &str) -> Result<Self, ScenarioError> {
+        let file: File = toml::from_str(text).map_err(|error| toml_error(&error))?;
+        let plans = plans(text, &file.plans)?;
+        Ok(Self {
+            name: words(&file.name)?,
+            summary: file.summary,
+            reproduces: file.reproduces,
+            lifecycle: words(&file.lifecycle)?,
+            engine: engine(text, file.engine.as_ref())?,
+            limits: limits(file.limits.as_ref())?,
+            expect: expectation(file.expect.as_ref(), &plans)?,
+            runs: file.runs.map_or(Ok(1), |runs| between(&runs, RUNS_MAX))?,
+            plans,
+        })
+    }
+}
+
+fn plans(
+    text: &str,
+    values: &Spanned<Vec<Spanned<String>>>,
+) -> Result<Vec<ScenarioPlan>, ScenarioError> {
+    if values.get_ref().is_empty() {
+        return Err(bad_value("no plan", "give at least one plan", values.span()));
+    }
+    let plan = |value: &Spanned<String>| {
+        let plan = Plan::parse(value.get_ref()).map_err(|error| inside(text, value, error))?;
+        let (line, _) = excerpt::position(text, value.span().start);
+        Ok(ScenarioPlan { plan, line: u32::try_from(line).unwrap_or(u32::MAX) })
+    };
+    values.get_ref().iter().map(plan).collect()
+}
+
+fn engine(text: &str, value: Option<&Spanned<String>>) -> Result<EngineSpec, ScenarioError> {
+    let Some(value) = value else {
+        return Ok(EngineSpec { kind: "reference".to_owned(), args: crate::Args::new() });
+    };
+    let engine = EngineSpec::parse(value.get_ref()).map_err(|error| inside(text, value, error))?;
+    if engine.is_placeholder() {
+        let help = "name an engine kind, e.g. `reference`; `ENGINE` in the plans stands for it";
+        return Err(bad_value("`ENGINE` cannot stand for itself", help, value.span()));
+    }
+    Ok(engine)
+}
+
+/// An error in a value, placed in the file where the value stands there without escapes.
+fn inside(text: &str, value: &Spanned<String>, error: PlanError) -> ScenarioError {
+    let span = value.span();
+    let raw = text.get(span.clone()).unwrap_or_default();
+    let quotes = if raw.starts_with("'''") || raw.starts_with("\"\"\"") { 3 } else { 1 };
+    let opened = raw.get(quotes..).unwrap_or_default();
+    // TOML drops a new line right after three quotes.
+    let skipped = if quotes == 3 && opened.starts_with('\n') { 1 } else { 0 };
+    let inner = opened.get(skipped..opened.len().saturating_sub(quotes)).unwrap_or_default();
+    if inner != value.get_ref() {
+        let text = value.get_ref().clone();
+        return ScenarioError::new(ScenarioProblem::Escaped { error, text }, span);
+    }
+    let start = span.start + quotes + skipped;
+    let place = start + error.span.start..start + error.span.end;
+    ScenarioError::new(ScenarioProblem::Inside { error }, place)
+}
+
+fn limits(file: Option<&FileLimits>) -> Result<Limits, ScenarioError> {
+    let defaults = Limits::default();
+    let Some(file) = file else { return Ok(defaults) };
+    let duration = |value: &Option<Spanned<String>>, default: u64| {
+        value.as_ref().map_or(Ok(default), duration_ms)
+    };
+    let positive = |value: &Option<Spanned<String>>, default: u64| match value {
+        Some(value) if parse_duration_us(value.get_ref()) == Some(0) => {
+            Err(bad_value("a limit of no time", "give a longer time, e.g. \"2s\"", value.span()))
+        }
+        _ => duration(value, default),
+    };
+    Ok(Limits {
+        step_ms: positive(&file.step, defaults.step_ms)?,
+        run_ms: positive(&file.run, defaults.run_ms)?,
+        exit_ms: positive(&file.exit, defaults.exit_ms)?,
+        grace_ms: duration(&file.grace, defaults.grace_ms)?,
+        beat_ms: duration(&file.beat, defaults.beat_ms)?,
+        processes: file
+            .processes
+            .as_ref()
+            .map_or(Ok(defaults.processes), |value| between(value, PROCESSES_MAX))?,
+    })
+}
+
+/// Milliseconds, rounded up.
+fn duration_ms(value: &Spanned<String>) -> Result<u64, ScenarioError> {
+    parse_duration_us(value.get_ref()).map(|duration_us| duration_us.div_ceil(1000)).ok_or_else(
+        || {
+            let what = format!("`{}` is no time", value.get_ref());
+            bad_value(what, "write a whole number with us, ms or s, at most a day", value.span())
+        },
+    )
+}
+
+fn expectation(
+    file: Option<&Spanned<FileExpect>>,
+    plans: &[ScenarioPlan],
+) -> Result<Expectation, ScenarioError> {
+    let Some(table) = file else { return Ok(Expectation::Pass) };
+    let file = table.get_ref();
+    let phases: Vec<&str> = Phase::ALL.into_iter().map(Phase::name).collect();
+    let expected = ExpectedFinding {
+        status: listed("status", &file.status, EXPECTED_STATUSES)?,
+        phase: listed("phase", &file.phase, &phases)?,
+        class: listed("class", &file.class, CLASSES)?,
+        step: file.step.iter().map(|step| *step.get_ref()).collect(),
+    };
+    let is_pass = expected.status.iter().any(|status| status == "PASS");
+    if is_pass && expected == pass() {
+        return Ok(Expectation::Pass);
+    }
+    if is_pass {
+        let help = "keep `status = [\"PASS\"]` alone, or name findings only";
+        return Err(bad_value("PASS beside something else", help, table.span()));
+    }
+    if expected == ExpectedFinding::default() {
+        let help = "name a status, phase, class or step, or leave the table out to expect PASS";
+        return Err(bad_value("an expectation of nothing", help, table.span()));
+    }
+    let steps = plans.iter().map(|plan| Program::from(&plan.plan).steps.len()).max().unwrap_or(0);
+    let beyond = |step: &&Spanned<u32>| {
+        !(1..=steps).contains(&usize::try_from(*step.get_ref()).unwrap_or(usize::MAX))
+    };
+    if let Some(step) = file.step.iter().find(beyond) {
+        let what = format!("no plan has a step {}", step.get_ref());
+        return Err(bad_value(what, "steps are counted from 1 in text order", step.span()));
+    }
+    Ok(Expectation::Finding(expected))
+}
+
+fn pass() -> ExpectedFinding {
+    ExpectedFinding { status: vec!["PASS".to_owned()], ..ExpectedFinding::default() }
+}
+
+fn listed(
+    what: &'static str,
+    values: &[Spanned<String>],
+    known: &[&'static str],
+) -> Result<Vec<String>, ScenarioError> {
+    let check = |value: &Spanned<String>| {
+        let word = value.get_ref().clone();
+        if known.contains(&word.as_str()) {
+            return Ok(word);
+        }
+        let near = nearest(&word, known.iter().copied());
+        let problem = ScenarioProblem::UnknownWord { what, word, known: known.to_vec(), near };
+        Err(ScenarioError::new(problem, value.span()))
+    };
+    values.iter().map(check).collect()
+}
+
+/// Lower-case words joined by `-`.
+fn words(value: &Spanned<String>) -> Result<String, ScenarioError> {
+    let is_word = |word: &str| {
+        !word.is_empty()
+            && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+    };
+    if value.get_ref().split('-').all(is_word) {
+        return Ok(value.get_ref().clone());
+    }
+    let what = format!("`{}` is no name", value.get_ref());
+    Err(bad_value(what, "write lower-case words joined by `-`, e.g. `fail-init`", value.span()))
+}
+
+fn between(value: &Spanned<u32>, most: u32) -> Result<u32, ScenarioError> {
+    let number = *value.get_ref();
+    if (1..=most).contains(&number) {
+        return Ok(number);
+    }
+    let what = format!("{number} is not from 1 to {most}");
+    Err(bad_value(what, "give a number in that range", value.span()))
+}
+
+fn bad_value(what: impl Into<String>, help: &'static str, span: Range<usize>) -> ScenarioError {
+    ScenarioError::new(ScenarioProblem::BadValue { what: what.into(), help }, span)
+}
+
+/// The TOML reader's error. It tells unknown and missing keys only in its message.
+fn toml_error(error: &toml::de::Error) -> ScenarioError {
+    let message = error.message();
+    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+    let problem = match quoted.as_slice() {
+        [key, known @ ..] if message.starts_with("unknown field") => ScenarioProblem::UnknownKey {
+            key: (*key).to_owned(),
+            known: known.iter().map(|known| (*known).to_owned()).collect(),
+            near: nearest(key, known.iter().copied()).map(str::to_owned),
+        },
+        [key, ..] if message.starts_with("missing field") => {
+            ScenarioProblem::MissingKey((*key).to_owned())
+        }
+        _ => ScenarioProblem::Toml(message.lines().collect::<Vec<_>>().join("; ")),
+    };
+    ScenarioError::new(problem, error.span().unwrap_or(0..0))
+}
