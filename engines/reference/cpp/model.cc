@@ -94,6 +94,7 @@ void Model::read(const MappedFile& file) {
   tensors_ = arena_->allocate_array<Tensor>(declared_);
   std::size_t offset = kHeaderBytes + declared_ * kEntryBytes;
   Fnv checksum;
+  for (std::size_t at = kMagic.size(); at < kHeaderBytes - 8; ++at) checksum.add(file.data()[at]);
   for (std::size_t index = 0; index < declared_; ++index) {
     build_tensor(file, index, offset);
     const std::size_t end = offset + tensors_[index].rows * tensors_[index].columns;
@@ -140,12 +141,16 @@ void Model::link() noexcept {
 }
 
 std::vector<std::uint8_t> Model::encode() const {
-  std::vector<std::uint8_t> file;
+  std::vector<std::uint8_t> file(kMagic.begin(), kMagic.end());
   const auto append = [&file](auto number) {
     const auto* bytes = reinterpret_cast<const std::uint8_t*>(&number);
     file.insert(file.end(), bytes, bytes + sizeof(number));
   };
+  for (const std::uint32_t number : {kVersion, shape_.vocabulary, shape_.width, shape_.hidden,
+                                     shape_.context, static_cast<std::uint32_t>(built_)})
+    append(number);
   Fnv checksum;
+  for (std::size_t at = kMagic.size(); at < file.size(); ++at) checksum.add(file[at]);
   std::vector<std::uint8_t> data;
   for (std::size_t index = 0; index < built_; ++index) {
     const Tensor& tensor = tensors_[index];
@@ -154,10 +159,6 @@ std::vector<std::uint8_t> Model::encode() const {
       checksum.add(data.back());
     }
   }
-  file.insert(file.end(), kMagic.begin(), kMagic.end());
-  for (const std::uint32_t number : {kVersion, shape_.vocabulary, shape_.width, shape_.hidden,
-                                     shape_.context, static_cast<std::uint32_t>(built_)})
-    append(number);
   append(checksum.value());
   std::uint64_t offset = kHeaderBytes + built_ * kEntryBytes;
   for (std::uint32_t index = 0; index < built_; ++index) {

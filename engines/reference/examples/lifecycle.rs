@@ -2,7 +2,7 @@
 //! `lifecycle 'create defect=cleanup-order' 'load tiny' drop`. What happens is what a user's shell
 //! would see.
 //!
-//! `'[load tiny | 3x generate 16]'` runs lanes; `exit` calls exit(3), `quick` _exit(2); else main
+//! `'[load tiny | 3x generate 16]'` runs lanes, `'&generate 100'` one that nobody joins; `exit` calls exit(3), `quick` _exit(2); else main
 //! returns with the engine alive. A first argument `trap` prints the pc of a fault before it kills.
 //! Deliberately absent: plan text, several slots, observation.
 
@@ -21,6 +21,7 @@ fn main() {
         match text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
             Some(lanes) => run_lanes(slot, lanes),
             None if text == "trap" => trap::install(),
+            None if text.starts_with('&') => run_behind(slot, text),
             None => run_lane(slot, &text),
         }
     }
@@ -38,6 +39,16 @@ fn run_lanes(slot: &Slot, lanes: &str) {
             });
         }
     });
+}
+
+/// A lane that nobody joins: it still runs when main returns.
+fn run_behind(slot: &'static Slot, text: String) {
+    let barrier: &'static Barrier = Box::leak(Box::new(Barrier::new(2)));
+    std::thread::spawn(move || {
+        barrier.wait();
+        run_lane(slot, text.trim_start_matches('&'));
+    });
+    barrier.wait();
 }
 
 fn run_lane(slot: &Slot, lane: &str) {

@@ -2,7 +2,7 @@
 //! the file format.
 //!
 //! A file, little-endian: magic `HOTFIREM`, version, vocabulary, width, hidden, context and tensor
-//! count (4 bytes each), FNV-1a of the data (8); a table of 32 bytes per tensor (role, rows,
+//! count (4 bytes each), FNV-1a of these six and the weights (8); a table of 32 bytes per tensor (role, rows,
 //! columns, 0: 4 bytes each; offset, length: 8 each); the weights, one signed byte each, without
 //! gaps. Deliberately absent: reading, see `oracle.rs` and `cpp/model.cc`.
 
@@ -45,12 +45,10 @@ fn build(seed: u64) -> Vec<u8> {
     let extents = extents(WIDTH, HIDDEN);
     let lengths = extents.map(|(rows, columns)| u64::from(rows) * u64::from(columns));
     let data = weights(seed, lengths.iter().sum());
-    let mut file = Vec::new();
-    file.extend_from_slice(MAGIC);
-    for number in [VERSION, VOCABULARY, WIDTH, HIDDEN, CONTEXT, 8] {
-        file.extend_from_slice(&number.to_le_bytes());
-    }
-    file.extend_from_slice(&fnv(&data).to_le_bytes());
+    let shape = [VERSION, VOCABULARY, WIDTH, HIDDEN, CONTEXT, 8].map(u32::to_le_bytes);
+    let mut file = [MAGIC.as_slice(), shape.as_flattened()].concat();
+    let checksum = fnv(&[shape.as_flattened(), &data].concat());
+    file.extend_from_slice(&checksum.to_le_bytes());
     let mut offset = (HEADER_BYTES + extents.len() * ENTRY_BYTES) as u64;
     for ((role, (rows, columns)), length) in (0u32..).zip(extents).zip(lengths) {
         for number in [role, rows, columns, 0] {

@@ -1,0 +1,115 @@
+//! Each defect shows as it should, at its rate; its fix and its near-miss twins are silent; and
+//! the fault lies in ordinary engine code.
+
+use std::process::Command;
+
+use crate::children::{crashes, example, run, silent};
+
+const RACE: &str = "[load tiny | generate 16 | generate 16 | generate 16]";
+
+/// The function of the example in which a run with these steps faults.
+fn faulting_function(steps: &[&str]) -> String {
+    let steps: Vec<&str> = std::iter::once("trap").chain(steps.iter().copied()).collect();
+    let ended = run(&steps);
+    assert_eq!(ended.signal, Some(libc::SIGSEGV), "{}", ended.text);
+    let line = ended.text.lines().find_map(|line| line.strip_prefix("fault at 0x")).unwrap();
+    let offset = u64::from_str_radix(line, 16).unwrap();
+    let symbols = Command::new("nm").arg("-nC").arg(example("lifecycle")).output().unwrap();
+    let symbols = String::from_utf8_lossy(&symbols.stdout).into_owned();
+    let functions = symbols.lines().filter_map(|line| {
+        let mut words = line.splitn(3, ' ');
+        let address = u64::from_str_radix(words.next()?, 16).ok()?;
+        let kind = words.next()?;
+        "tTwW".contains(kind).then_some((address, words.next()?))
+    });
+    let before = functions.take_while(|(address, _)| *address <= offset);
+    before.last().expect("no function before the fault").1.to_owned()
+}
+
+fn faults_in_engine_code(steps: &[&str], function: &str) {
+    let name = faulting_function(steps);
+    assert!(name.contains("hotfire::reference::"), "fault in {name}");
+    assert!(name.contains(function), "fault in {name}, not in {function}");
+}
+
+#[test]
+fn cleanup_order_kills_the_destructor() {
+    let create = "create defect=cleanup-order";
+    assert_eq!(crashes(10, &[create, "load tiny", "drop"]), 10);
+    assert_eq!(crashes(5, &[create, "load tiny", "generate 16", "shutdown", "drop"]), 5);
+    faults_in_engine_code(&[create, "load tiny", "drop"], "Model");
+}
+
+#[test]
+fn cleanup_order_is_silent_after_an_explicit_cleanup() {
+    let create = "create defect=cleanup-order";
+    silent(&[create, "load tiny", "generate 16", "cleanup", "drop"]);
+    silent(&[create, "load tiny", "unload", "drop"]);
+    silent(&[create, "drop"]);
+    silent(&[create, "load tiny", "generate 16"]);
+}
+
+#[test]
+fn half_built_init_kills_the_destructor_after_a_failed_load() {
+    let create = "create defect=half-built-init";
+    assert_eq!(crashes(10, &[create, "load broken", "drop"]), 10);
+    faults_in_engine_code(&[create, "load broken", "drop"], "Model");
+    let text = run(&[create, "load broken", "drop"]).text;
+    assert!(text.contains("load broken: tensor 5 "), "the load itself must come back: {text}");
+    assert!(!text.contains("drop: ok"));
+}
+
+#[test]
+fn half_built_init_is_silent_for_a_model_that_loads() {
+    let create = "create defect=half-built-init";
+    silent(&[create, "load tiny", "generate 16", "drop"]);
+    silent(&[create, "load tiny", "unload", "load other", "generate 16", "cleanup", "drop"]);
+    silent(&["create", "load broken", "drop"]);
+}
+
+#[test]
+fn generate_during_load_is_a_race() {
+    let create = "create defect=generate-during-load";
+    let with_default = crashes(20, &[create, RACE, "drop"]);
+    assert!(with_default >= 17, "{with_default} of 20");
+    let with_small = crashes(20, &["create defect=generate-during-load window=1us", RACE, "drop"]);
+    assert!(with_small < with_default, "{with_small} of 20 with 1 µs, {with_default} by default");
+    faults_in_engine_code(&[create, RACE, RACE, RACE], "");
+}
+
+#[test]
+fn generate_during_load_is_silent_once_the_load_has_ended() {
+    let create = "create defect=generate-during-load";
+    for _ in 0..5 {
+        let text =
+            silent(&[create, "load tiny", "[generate 16 | generate 16 | generate 16]", "drop"]);
+        assert_eq!(text.matches("generate 16: ok").count(), 3, "{text}");
+        silent(&["create", RACE, "drop"]);
+    }
+}
+
+#[test]
+fn exit_static_order_kills_a_worker_at_exit() {
+    let create = "create defect=exit-static-order";
+    assert_eq!(crashes(10, &[create, "load tiny", "generate 16"]), 10);
+    assert_eq!(crashes(10, &[create, "load tiny", "generate 16", "exit"]), 10);
+    faults_in_engine_code(&[create, "load tiny", "generate 16"], "Pool::work");
+}
+
+#[test]
+fn exit_static_order_is_silent_without_a_live_worker() {
+    let create = "create defect=exit-static-order";
+    silent(&[create, "load tiny", "generate 16", "shutdown"]);
+    silent(&[create, "load tiny", "generate 16", "drop", "exit"]);
+    silent(&[create, "load tiny", "generate 16", "cleanup", "exit"]);
+    silent(&[create, "load tiny", "generate 16", "quick"]);
+    silent(&[create, "load tiny"]);
+}
+
+#[test]
+fn two_defects_live_side_by_side() {
+    let create = "create defect=half-built-init+exit-static-order";
+    assert_eq!(run(&[create, "load broken", "drop"]).signal, Some(libc::SIGSEGV));
+    assert_eq!(run(&[create, "load tiny", "generate 16"]).signal, Some(libc::SIGSEGV));
+    silent(&[create, "load tiny", "generate 16", "drop"]);
+}

@@ -1,0 +1,42 @@
+//! The healthy engine: thousands of random lives without a signal, a leftover or a wrong token,
+//! and a clean exit with everything alive.
+
+use std::process::Command;
+
+use crate::children::{example, silent};
+
+fn stress(seed: u32, rounds: u32) {
+    let seed = seed.to_string();
+    let output =
+        Command::new(example("stress")).args([&seed, &rounds.to_string()]).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "seed {seed}: {}: {text}", output.status);
+}
+
+#[test]
+fn random_lives_are_silent() {
+    for seed in 1..=4 {
+        stress(seed, 500);
+    }
+}
+
+#[test]
+fn exit_with_a_live_engine_is_silent() {
+    for end in ["exit", "quick", "generate 1"] {
+        silent(&["create", "load tiny", "generate 16", end]);
+        silent(&["create device=aux", "load tiny", "generate 16", "swap model=other", end]);
+        silent(&["create process=1", "load tiny", "generate 16", end]);
+        silent(&["create", "load broken", end]);
+    }
+}
+
+#[test]
+fn exit_beside_a_generate_in_flight_is_silent() {
+    for device in ["host", "aux"] {
+        let create = format!("create device={device}");
+        for end in ["exit", "generate 1"] {
+            silent(&[&create, "load tiny", "generate 2", "&generate 1000000", end]);
+            silent(&[&create, "load tiny", "generate 2", "&9999x swap model=other", end]);
+        }
+    }
+}

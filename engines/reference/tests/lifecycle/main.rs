@@ -1,0 +1,18 @@
+//! The built-in engine, as a user's program and as the host sees it.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that meets a surprise must fail"
+)]
+
+mod children;
+mod defects;
+mod hangs;
+mod healthy;
+mod ledger;
+mod steps;
+#[path = "../../examples/support/mod.rs"]
+mod support;
