@@ -4,6 +4,7 @@
 
 pub mod campaign;
 pub mod diagnose;
+pub mod judge;
 pub mod observe;
 pub mod report;
 pub mod supervise;

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::diagnose::Finding;
+pub use crate::judge::Rate;
 
 /// The whole answer of one invocation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -79,17 +80,6 @@ pub struct PlanResult {
     /// Why it was skipped or blind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-}
-
-/// An interval of a rate.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Rate {
-    /// Lower end, 0 to 1.
-    pub low: f64,
-    /// Upper end, 0 to 1.
-    pub high: f64,
-    /// `wilson-95`.
-    pub method: String,
 }
 
 /// What could not be seen.

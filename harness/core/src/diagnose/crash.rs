@@ -1,0 +1,244 @@
+//! Deaths by a signal: of the child, or of a process that it made.
+//!
+//! Deliberately absent: why (`rules.rs`) and whose fault it is (`culprit.rs`).
+
+use hotfire_plan::model::{Operation, Phase};
+
+use super::code::Code;
+use super::culprit::{culprit, file_name, is_runtime};
+use super::facts::{Context, Facts};
+use super::finding::{Evidence, Finding, FindingStep, FindingVictim};
+use super::rule::decide;
+use super::rules::CRASH_RULES;
+use super::signals::{self, code_name, signal_name};
+use super::signature::{new_finding, seal};
+use super::signs::evidence;
+use super::steps::{Steps, step_that_matters};
+use super::threads::crash_threads;
+use crate::observe::{Crash, Ending, Fact, HostStage, Location, Observation};
+
+/// Whether the plan itself asks for this death of the child.
+pub(crate) fn is_planned_death(signal: i32, steps: &Steps<'_>) -> bool {
+    let asks = |operation| steps.was_begun(operation);
+    match signal {
+        signals::SIGKILL => asks(Operation::Kill),
+        signals::SIGINT => asks(Operation::Interrupt),
+        signals::SIGABRT => steps.exit_argument("how") == Some("abort") && asks(Operation::Exit),
+        _ => false,
+    }
+}
+
+/// The finding of the run's first death by a signal; `None` when nobody died, or as planned.
+pub(crate) fn crash_finding(observation: &Observation, context: &Context<'_>) -> Option<Finding> {
+    let steps = Steps::new(observation, context.program);
+    let child_signal = match observation.ending {
+        Ending::Signaled(signal) if !is_planned_death(signal, &steps) => Some(signal),
+        _ => None,
+    };
+    let crash = observation.crash.as_ref();
+    match crash.filter(|crash| !is_ordinary(crash, observation, &steps)) {
+        // The child's own death outranks one that it survived.
+        Some(crash) if crash.victim.is_child || child_signal.is_none() => {
+            Some(captured(observation, crash, context))
+        }
+        _ => child_signal.map(|signal| uncaptured(observation, signal, context)),
+    }
+}
+
+/// A death that belongs to a healthy life: the plan asks for it, or a process of the run ended
+/// one of its own workers.
+fn is_ordinary(crash: &Crash, observation: &Observation, steps: &Steps<'_>) -> bool {
+    if crash.victim.is_child {
+        return is_planned_death(crash.signal, steps);
+    }
+    if !signals::is_request_to_end(crash.signal) {
+        return false;
+    }
+    let facts = Facts { observation, crash: Some(crash), ledger: None };
+    match facts.sender() {
+        Some(sender) => facts.is_of_run(sender) && sender != crash.victim.pid,
+        // SIGKILL leaves no siginfo behind. A child that goes on to a regular end meant it.
+        None => matches!(observation.ending, Ending::Exited(0)),
+    }
+}
+
+fn is_at_exit(crash: &Crash, steps: &Steps<'_>) -> bool {
+    steps.stage() == Some(HostStage::Exiting)
+        && (crash.victim.is_child || crash.time_ns > steps.last_end_ns())
+}
+
+fn captured(observation: &Observation, crash: &Crash, context: &Context<'_>) -> Finding {
+    let steps = Steps::new(observation, context.program);
+    let facts = Facts::new(observation, context);
+    let at_exit = is_at_exit(crash, &steps);
+    let in_flight = steps.in_flight_at(crash.time_ns);
+    let lane = crash.victim.is_child.then(|| steps.lane_of(crash.victim.tid)).flatten();
+    let step = step_that_matters(&in_flight, lane);
+    let phase = phase(at_exit, step.as_ref(), &steps);
+    let decision = decide(CRASH_RULES, &facts);
+    let class = decision.as_ref().map_or("unknown", |decision| decision.class);
+    let signal = facts.signal().unwrap_or(crash.signal);
+    let title = title(crash, signal, step.as_ref(), at_exit);
+    let mut finding = new_finding(Code::of_death(crash.signal, at_exit), class, phase, title);
+    if !at_exit {
+        finding.status = signal_name(crash.signal);
+    }
+    finding.signal = Some(signal_name(crash.signal));
+    if let Fact::Known(info) = &crash.siginfo {
+        finding.si_code = Some(info.code);
+        finding.address = info.address.map(|address| format!("{address:#x}"));
+    }
+    finding.victim = Some(victim(crash));
+    finding.culprit =
+        crash.location.known().and_then(|location| culprit(location, context.host_module));
+    finding.threads = crash_threads(crash);
+    finding.evidence.push(siginfo_line(crash));
+    if let Some(decision) = decision {
+        finding.likely_cause = Some(decision.cause);
+        finding.evidence.extend(decision.evidence);
+    }
+    finding.evidence.extend(place_lines(crash, lane, step.as_ref()));
+    finding.evidence.extend(blind_lines(crash));
+    if class == "file-truncated" {
+        finding.file = facts.inside().map(|mapping| mapping.path.clone());
+    }
+    finding.step = step;
+    seal(finding, &in_flight, &steps)
+}
+
+/// The child died by a signal that was not caught in the act.
+fn uncaptured(observation: &Observation, signal: i32, context: &Context<'_>) -> Finding {
+    let steps = Steps::new(observation, context.program);
+    let at_exit = steps.stage() == Some(HostStage::Exiting);
+    let in_flight = steps.in_flight();
+    let step = step_that_matters(&in_flight, None);
+    let phase = phase(at_exit, step.as_ref(), &steps);
+    let name = signal_name(signal);
+    let title = format!("the child died of {name}{}", place_of(step.as_ref(), at_exit));
+    let mut finding = new_finding(Code::of_death(signal, at_exit), "unknown", phase, title);
+    if !at_exit {
+        finding.status.clone_from(&name);
+    }
+    finding.evidence = vec![
+        evidence("wait status", format!("{name} ended the child")),
+        evidence("supervisor", "the death was not captured: no thread, no registers".to_owned()),
+    ];
+    finding.signal = Some(name);
+    finding.step = step;
+    seal(finding, &in_flight, &steps)
+}
+
+fn phase(at_exit: bool, step: Option<&FindingStep>, steps: &Steps<'_>) -> Phase {
+    match step {
+        _ if at_exit => Phase::Exit,
+        Some(step) => steps.phase(step.index),
+        None => steps.phase_between_steps(),
+    }
+}
+
+fn place_of(step: Option<&FindingStep>, at_exit: bool) -> String {
+    match step {
+        _ if at_exit => " on its way out".to_owned(),
+        Some(step) => format!(" in step {} `{}`", step.index, step.text),
+        None => " outside of any step".to_owned(),
+    }
+}
+
+fn title(crash: &Crash, signal: i32, step: Option<&FindingStep>, at_exit: bool) -> String {
+    let who = if crash.victim.is_child { "the child" } else { "a process that the child made" };
+    let what = match signal {
+        signals::SIGSEGV => "accessed memory that it may not",
+        signals::SIGABRT => "aborted",
+        signals::SIGBUS => "accessed memory without backing",
+        signals::SIGFPE => "made an arithmetic error",
+        signals::SIGILL => "ran an illegal instruction",
+        signals::SIGTRAP => "ran into a trap",
+        signals::SIGSYS => "made a forbidden system call",
+        _ => "was ended",
+    };
+    let name = signal_name(crash.signal);
+    format!("{who} {what} ({name}){}", place_of(step, at_exit))
+}
+
+fn victim(crash: &Crash) -> FindingVictim {
+    let relation = if crash.victim.is_child { "child" } else { "descendant" };
+    FindingVictim {
+        pid: crash.victim.pid,
+        tid: crash.victim.tid,
+        thread: crash.victim.thread.clone(),
+        relation: relation.to_owned(),
+        command: crash.victim.command.clone(),
+    }
+}
+
+fn siginfo_line(crash: &Crash) -> Evidence {
+    let victim = &crash.victim;
+    let thread = format!("thread {} `{}`", victim.tid, victim.thread);
+    let Fact::Known(info) = &crash.siginfo else {
+        let text = format!("{} in {thread}", signal_name(crash.signal));
+        return evidence("wait status", text);
+    };
+    let code = code_name(info.signal, info.code);
+    let mut text = format!("{} ({code}) in {thread}", signal_name(info.signal));
+    if let Some(address) = info.address {
+        text.push_str(&format!(" at address {address:#x}"));
+    }
+    if crash.signal != info.signal {
+        text.push_str(&format!("; its handler then died of {}", signal_name(crash.signal)));
+    } else if crash.through_handler {
+        text.push_str("; a handler saw it first and let it through");
+    }
+    evidence("siginfo", text)
+}
+
+fn describe(location: &Location) -> String {
+    let module = file_name(&location.module);
+    let function =
+        location.function.as_deref().map(|name| format!("{name} in ")).unwrap_or_default();
+    format!("{function}{module}+{:#x}", location.offset)
+}
+
+fn place_lines(crash: &Crash, lane: Option<u16>, step: Option<&FindingStep>) -> Vec<Evidence> {
+    let mut lines = Vec::new();
+    if let Fact::Known(location) = &crash.location {
+        let mut text = format!("the program counter is in {}", describe(location));
+        if is_runtime(&location.module) {
+            text.push_str(", a runtime library: the cause is in its callers");
+        }
+        lines.push(evidence("registers", text));
+    }
+    if let Some(step) = step
+        && crash.victim.is_child
+    {
+        lines.push(evidence(
+            "recorder",
+            match lane {
+                Some(lane) => format!("the thread runs lane {lane}, in step {}", step.index),
+                None => format!(
+                    "the thread runs no lane; lane {} was in step {}",
+                    step.lane, step.index
+                ),
+            },
+        ));
+    }
+    lines
+}
+
+/// What could not be seen.
+fn blind_lines(crash: &Crash) -> Vec<Evidence> {
+    fn reason<T>(what: &str, fact: &Fact<T>) -> Option<Evidence> {
+        match fact {
+            Fact::Known(_) => None,
+            Fact::Unavailable(why) => Some(evidence("not seen", format!("{what}: {why}"))),
+        }
+    }
+    [
+        reason("signal information", &crash.siginfo),
+        reason("registers", &crash.registers),
+        reason("the crashing module", &crash.location),
+        reason("mappings near the address", &crash.address_map),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}

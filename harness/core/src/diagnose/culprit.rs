@@ -1,0 +1,124 @@
+//! Whose code a place is: modules that every program has are nobody's.
+//!
+//! Deliberately absent: names of packages; only what every program of a platform shares is known.
+
+use super::finding::Culprit;
+use crate::observe::Location;
+
+/// File names that begin so are the C library, the loader, language runtimes, allocators or
+/// interpreters: a crash there is a victim's frame.
+const RUNTIME_PREFIXES: &[&str] = &[
+    "ld-linux",
+    "ld-musl",
+    "ld.so",
+    "libc.so",
+    "libc-2",
+    "libc.musl",
+    "libpthread",
+    "libm.so",
+    "libm-2",
+    "libdl.so",
+    "librt.so",
+    "libstdc++.so",
+    "libgcc_s",
+    "libc++.so",
+    "libc++abi",
+    "libunwind",
+    "libjemalloc",
+    "libtcmalloc",
+    "libmimalloc",
+    "libasan",
+    "libtsan",
+    "libubsan",
+    "libpython",
+    "python",
+    "[vdso]",
+    "linux-vdso",
+    "[vsyscall]",
+];
+
+/// Namespaces of the built-in host that are not an engine's.
+const HOST_NAMESPACES: &[&str] = &["core", "alloc", "std", "hotfire", "compiler_builtins", "cxx"];
+
+/// The file name of a module's path.
+pub(crate) fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+/// Whether the module is one that every program has.
+pub(crate) fn is_runtime(path: &str) -> bool {
+    let name = file_name(path);
+    RUNTIME_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// The first namespace of a demangled name; `None` for a plain C function.
+pub(crate) fn first_namespace(function: &str) -> Option<&str> {
+    let name = function.trim_start_matches(['<', '&', '*', '(']);
+    let (first, _) = name.split_once("::")?;
+    Some(first.rsplit([' ', '<', '(']).next().unwrap_or(first))
+}
+
+/// Whose code it is; `None` where the place is in a runtime or in the harness.
+pub(crate) fn culprit(location: &Location, host_module: Option<&str>) -> Option<Culprit> {
+    if is_runtime(&location.module) {
+        return None;
+    }
+    let module = file_name(&location.module);
+    let is_host = host_module == Some(module);
+    let of_harness = |function: &str| {
+        first_namespace(function)
+            .is_none_or(|space| HOST_NAMESPACES.contains(&space) || space.starts_with("hotfire_"))
+    };
+    if is_host && location.function.as_deref().is_none_or(of_harness) {
+        return None;
+    }
+    Some(Culprit {
+        module: module.to_owned(),
+        function: location.function.clone(),
+        build_id: location.build_id.clone(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(module: &str, function: Option<&str>) -> Location {
+        Location {
+            pc: 0x1000,
+            module: module.to_owned(),
+            build_id: None,
+            offset: 0x10,
+            function: function.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn runtimes_are_nobodys() {
+        for module in ["/lib/libc.so.6", "/lib64/ld-linux-x86-64.so.2", "[vdso]", "/u/libm.so.6"] {
+            assert_eq!(culprit(&place(module, Some("memcpy")), None), None, "{module}");
+        }
+        let llama = culprit(&place("/x/libllama.so", None), None).unwrap();
+        assert_eq!(llama.module, "libllama.so");
+        assert!(culprit(&place("/x/libmodel.so", None), None).is_some(), "libm is a whole name");
+    }
+
+    #[test]
+    fn in_the_host_the_namespace_decides() {
+        let host = Some("hotfire");
+        let engine = place("/t/hotfire", Some("reference::Engine::step(int)"));
+        assert_eq!(culprit(&engine, host).unwrap().function, engine.function);
+        for function in ["core::ptr::read", "<hotfire_host::Slot as Drop>::drop", "main"] {
+            assert_eq!(culprit(&place("/t/hotfire", Some(function)), host), None, "{function}");
+        }
+        assert_eq!(culprit(&place("/t/hotfire", None), host), None);
+    }
+
+    #[test]
+    fn namespaces_are_found_behind_return_types_and_brackets() {
+        assert_eq!(first_namespace("reference::Engine::step"), Some("reference"));
+        assert_eq!(first_namespace("<alloc::vec::Vec<T> as Drop>::drop"), Some("alloc"));
+        assert_eq!(first_namespace("void ggml::run<int>(int)"), Some("ggml"));
+        assert_eq!(first_namespace("memcpy"), None);
+    }
+}

@@ -1,0 +1,115 @@
+//! Runs that came to a halt, and heartbeats that stopped for too long.
+//!
+//! Deliberately absent: when to give up waiting; the supervisor decides that.
+
+use hotfire_plan::model::Phase;
+
+use super::code::Code;
+use super::facts::{Context, Facts};
+use super::finding::{Evidence, Finding, FindingStep};
+use super::rule::decide;
+use super::rules::HANG_RULES;
+use super::signature::{new_finding, seal};
+use super::signs::evidence;
+use super::steps::{Steps, step_that_matters};
+use super::threads::finding_thread;
+use crate::observe::{Observation, Stall, StallReason, Wait};
+
+/// Threads named in the evidence; the finding's `threads` has them all.
+const THREADS_SHOWN_MAX: usize = 4;
+
+/// The finding of a run that the supervisor ended.
+pub(crate) fn stall_finding(observation: &Observation, context: &Context<'_>) -> Option<Finding> {
+    let stall = observation.stall.as_ref()?;
+    let steps = Steps::new(observation, context.program);
+    let in_flight = steps.in_flight();
+    let step = step_that_matters(&in_flight, None);
+    let phase = match (&step, stall.reason) {
+        (_, StallReason::ExitLimit) => Phase::Exit,
+        (Some(step), _) => steps.phase(step.index),
+        (None, _) => steps.phase_between_steps(),
+    };
+    let decision = decide(HANG_RULES, &Facts::new(observation, context));
+    let class = decision.as_ref().map_or("unknown", |decision| decision.class);
+    let (code, title) = code_and_title(stall, step.as_ref());
+    let mut finding = new_finding(code, class, phase, title);
+    if let Some(decision) = decision {
+        finding.likely_cause = Some(decision.cause);
+        finding.evidence.extend(decision.evidence);
+    }
+    finding.evidence.push(evidence(
+        "recorder",
+        format!("no step began or ended for {} ms", stall.quiet_us / 1000),
+    ));
+    finding.evidence.extend(thread_lines(stall));
+    finding.threads = stall.threads.iter().map(finding_thread).collect();
+    finding.step = step;
+    Some(seal(finding, &in_flight, &steps))
+}
+
+fn code_and_title(stall: &Stall, step: Option<&FindingStep>) -> (Code, String) {
+    let place = match step {
+        Some(step) => format!("step {} `{}`", step.index, step.text),
+        None => "no step in flight".to_owned(),
+    };
+    match stall.reason {
+        StallReason::EndlessWait => {
+            (Code::EndlessWait, format!("every thread waits for ever, with {place}"))
+        }
+        StallReason::StepLimit => (Code::StepLimit, format!("{place} ran into its time limit")),
+        StallReason::RunLimit => {
+            (Code::RunLimit, format!("the run ran into its time limit, with {place}"))
+        }
+        StallReason::ExitLimit => {
+            (Code::ExitLimit, "the process does not end after its last step".to_owned())
+        }
+        StallReason::ProcessLimit => (
+            Code::ProcessLimit,
+            format!("the child made more processes than allowed, with {place}"),
+        ),
+    }
+}
+
+fn thread_lines(stall: &Stall) -> Vec<Evidence> {
+    let waiting = stall.threads.iter().filter(|thread| !matches!(thread.wait, Wait::None));
+    let mut lines: Vec<Evidence> = waiting
+        .take(THREADS_SHOWN_MAX)
+        .map(|thread| {
+            let shown = finding_thread(thread);
+            let wait = shown.waits_on.unwrap_or_default();
+            let text = format!("thread {} `{}` waits on {wait}", thread.tid, thread.name);
+            evidence("process table", text)
+        })
+        .collect();
+    let busy = stall.threads.iter().filter(|thread| thread.state == 'R').count();
+    if busy > 0 {
+        let of = stall.threads.len();
+        lines.push(evidence("process table", format!("{busy} of {of} threads run")));
+    }
+    lines
+}
+
+/// The finding of a heartbeat that stopped for longer than allowed. A crash also stops it, and is
+/// a finding of its own.
+pub(crate) fn freeze_finding(observation: &Observation, context: &Context<'_>) -> Option<Finding> {
+    let beat = observation.recorder.known()?.heartbeat.as_ref()?;
+    if beat.gap_max_us <= beat.allowed_us || beat.allowed_us == 0 || observation.crash.is_some() {
+        return None;
+    }
+    let steps = Steps::new(observation, context.program);
+    let step = (beat.gap_step > 0).then(|| steps.finding_step(0, beat.gap_step, 0));
+    let phase = steps.phase(beat.gap_step);
+    let (gap, allowed) = (beat.gap_max_us / 1000, beat.allowed_us / 1000);
+    let place = match &step {
+        Some(step) => format!(" in step {} `{}`", step.index, step.text),
+        None => String::new(),
+    };
+    let title = format!("no heartbeat for {gap} ms{place}; {allowed} ms are allowed");
+    let mut finding = new_finding(Code::MissedHeartbeat, "missed-heartbeat", phase, title);
+    finding.evidence = vec![evidence(
+        "recorder",
+        format!("{} beats in all, the longest gap is {gap} ms", beat.beats),
+    )];
+    finding.step = step;
+    Some(seal(finding, &[], &steps))
+}

@@ -1,0 +1,64 @@
+//! What a rule is: a class with the signs that must all be seen, and how rules are asked.
+//!
+//! Deliberately absent: the rules themselves (`rules.rs`) and their signs (`signs.rs`).
+
+use super::facts::Facts;
+use super::finding::{Evidence, LikelyCause};
+
+/// A question to the facts; its answer is evidence.
+pub(crate) type Question = fn(&Facts<'_>) -> Option<Evidence>;
+
+/// A named question to the facts.
+#[derive(Clone, Copy)]
+pub struct Sign {
+    /// Its name, unique within a rule.
+    pub name: &'static str,
+    /// The evidence, where the sign is seen.
+    pub holds: Question,
+}
+
+/// A class by mechanism. It fires only when every sign is seen.
+#[derive(Clone, Copy)]
+pub struct Rule {
+    /// Its name.
+    pub name: &'static str,
+    /// The class that it decides for.
+    pub class: &'static str,
+    /// The cause in one sentence.
+    pub text: &'static str,
+    /// Its signs, the most telling first.
+    pub signs: &'static [Sign],
+}
+
+impl Rule {
+    /// The evidence of all signs, or `None` when one is missing. A sign named in `without` is not
+    /// asked: tests prove with it that each sign is needed.
+    #[must_use]
+    pub fn evidence(&self, facts: &Facts<'_>, without: Option<&str>) -> Option<Vec<Evidence>> {
+        self.signs
+            .iter()
+            .filter(|sign| without != Some(sign.name))
+            .map(|sign| (sign.holds)(facts))
+            .collect()
+    }
+
+    fn cause(&self) -> LikelyCause {
+        let signs = u32::try_from(self.signs.len()).unwrap_or(u32::MAX);
+        LikelyCause { rule: self.name.into(), text: self.text.into(), signs, of: signs }
+    }
+}
+
+/// What the first rule that fires says.
+pub(crate) struct Decision {
+    pub(crate) class: &'static str,
+    pub(crate) cause: LikelyCause,
+    pub(crate) evidence: Vec<Evidence>,
+}
+
+/// The first rule of the table that fires; `None`: the class is unknown.
+pub(crate) fn decide(rules: &[Rule], facts: &Facts<'_>) -> Option<Decision> {
+    rules.iter().find_map(|rule| {
+        let evidence = rule.evidence(facts, None)?;
+        Some(Decision { class: rule.class, cause: rule.cause(), evidence })
+    })
+}

@@ -1,0 +1,161 @@
+//! The rules, as data, in the order in which they are asked: the first that fires decides.
+//!
+//! A rule names a mechanism, never a package. To add one: write its signs, put it where its
+//! more general neighbours come after it, and give it a case and near-miss twins in
+//! `tests/golden_rules.rs`, which proves that each sign is needed.
+//! Deliberately absent: what the facts are (`signs.rs`, `texts.rs`).
+
+use super::rule::{Rule, Sign};
+use super::{signs, texts};
+
+const fn sign(name: &'static str, holds: super::rule::Question) -> Sign {
+    Sign { name, holds }
+}
+
+const SELF_ABORT: Sign = sign("abort", signs::is_abort);
+const FROM_ITSELF: Sign = sign("from-itself", signs::is_from_itself);
+
+macro_rules! abort_rule {
+    ($name:literal, $text:literal, $sign:path) => {
+        Rule {
+            name: $name,
+            class: $name,
+            text: $text,
+            signs: &[sign("line", $sign), SELF_ABORT, FROM_ITSELF],
+        }
+    };
+}
+
+/// Rules about deaths by a signal.
+pub const CRASH_RULES: &[Rule] = &[
+    Rule {
+        name: "use-after-free",
+        class: "use-after-free",
+        text: "memory was used after the engine had released it",
+        signs: &[
+            sign("in-released-memory", signs::is_in_released_memory),
+            sign("not-live", signs::is_in_no_live_range),
+            sign("memory-fault", signs::is_memory_fault),
+        ],
+    },
+    Rule {
+        name: "stack-overflow",
+        class: "stack-overflow",
+        text: "the thread ran out of stack: recursion too deep, or a frame too large",
+        signs: &[
+            sign("below-stack", signs::is_below_stack),
+            sign("near-stack-pointer", signs::is_near_stack_pointer),
+            sign("segv", signs::is_segv),
+        ],
+    },
+    Rule {
+        name: "wild-jump",
+        class: "wild-jump",
+        text: "the program jumped to an address that holds no code",
+        signs: &[
+            sign("at-pc", signs::is_at_pc),
+            sign("not-executable", signs::is_not_executable),
+            sign("segv", signs::is_segv),
+        ],
+    },
+    Rule {
+        name: "null-dereference",
+        class: "null-dereference",
+        text: "a null pointer, or a member of a null object, was accessed",
+        signs: &[
+            sign("near-null", signs::is_near_null),
+            sign("unmapped", signs::is_unmapped),
+            sign("segv", signs::is_segv),
+        ],
+    },
+    Rule {
+        name: "write-to-read-only",
+        class: "write-to-read-only",
+        text: "the program wrote to memory that is mapped read-only",
+        signs: &[
+            sign("read-only", signs::is_read_only),
+            sign("forbidden", signs::is_forbidden),
+            sign("not-at-pc", signs::is_not_at_pc),
+            sign("segv", signs::is_segv),
+        ],
+    },
+    Rule {
+        name: "non-canonical-address",
+        class: "non-canonical-address",
+        text: "the address is no address at all: an overwritten or uninitialised pointer",
+        signs: &[
+            sign("non-canonical-operand", signs::has_non_canonical_operand),
+            sign("general-protection", signs::is_general_protection),
+            sign("memory-fault", signs::is_memory_fault),
+        ],
+    },
+    Rule {
+        name: "file-truncated",
+        class: "file-truncated",
+        text: "a mapped file is shorter than its mapping: it was truncated, or is incomplete",
+        signs: &[
+            sign("behind-file-end", signs::is_behind_file_end),
+            sign("without-backing", signs::is_without_backing),
+            sign("bus", signs::is_bus),
+        ],
+    },
+    abort_rule!("rust-panic", "Rust code panicked and aborted", texts::says_rust_panic),
+    abort_rule!("uncaught-exception", "a C++ exception was not caught", texts::says_exception),
+    abort_rule!("double-free", "memory was freed twice", texts::says_double_free),
+    abort_rule!(
+        "heap-corruption",
+        "the allocator found its own data overwritten",
+        texts::says_heap_corruption
+    ),
+    abort_rule!(
+        "stack-smashing",
+        "a function wrote behind the end of an array on its stack",
+        texts::says_stack_smashing
+    ),
+    abort_rule!(
+        "pure-virtual-call",
+        "a virtual function was called on an object under construction or destruction",
+        texts::says_pure_virtual
+    ),
+    abort_rule!("assertion", "an assertion failed", texts::says_assertion),
+    abort_rule!(
+        "explicit-abort",
+        "the program called abort() without a line that says why",
+        texts::says_nothing_known
+    ),
+    Rule {
+        name: "self-kill",
+        class: "self-kill",
+        text: "the process sent the signal to itself",
+        signs: &[FROM_ITSELF, sign("sent", signs::is_sent), sign("no-abort", signs::is_no_abort)],
+    },
+    Rule {
+        name: "external-kill",
+        class: "external-kill",
+        text: "a process that does not belong to the run sent the signal",
+        signs: &[sign("from-outside", signs::is_from_outside), sign("sent", signs::is_sent)],
+    },
+    Rule {
+        name: "divide-error",
+        class: "divide-error",
+        text: "an integer was divided by zero, or the quotient did not fit",
+        signs: &[sign("integer-division", signs::is_integer_division), sign("fpe", signs::is_fpe)],
+    },
+    Rule {
+        name: "illegal-instruction",
+        class: "illegal-instruction",
+        text: "the processor does not know the instruction, or it is a trap on purpose",
+        signs: &[sign("ill", signs::is_ill), sign("raised-by-kernel", signs::is_raised_by_kernel)],
+    },
+];
+
+/// Rules about runs that came to a halt.
+pub const HANG_RULES: &[Rule] = &[Rule {
+    name: "deadlock",
+    class: "deadlock",
+    text: "two steps wait for each other's locks",
+    signs: &[
+        sign("lanes-on-locks", signs::has_lanes_on_locks),
+        sign("endless-wait", signs::is_endless_wait),
+    ],
+}];

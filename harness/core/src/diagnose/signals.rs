@@ -1,0 +1,149 @@
+//! Names of Linux x86-64 signals, of siginfo codes and of system calls (signal(7), sigaction(2),
+//! arch/x86/entry/syscalls/syscall_64.tbl).
+//!
+//! Deliberately absent: what they mean for a verdict.
+
+pub(crate) const SIGINT: i32 = 2;
+pub(crate) const SIGILL: i32 = 4;
+pub(crate) const SIGTRAP: i32 = 5;
+pub(crate) const SIGABRT: i32 = 6;
+pub(crate) const SIGBUS: i32 = 7;
+pub(crate) const SIGFPE: i32 = 8;
+pub(crate) const SIGKILL: i32 = 9;
+pub(crate) const SIGSEGV: i32 = 11;
+pub(crate) const SIGTERM: i32 = 15;
+pub(crate) const SIGSYS: i32 = 31;
+
+/// si_code: the kernel raised it, without saying more (a general protection fault, for one).
+pub(crate) const SI_KERNEL: i32 = 128;
+/// si_code of SIGSEGV: nothing is mapped there.
+pub(crate) const SEGV_MAPERR: i32 = 1;
+/// si_code of SIGSEGV: the mapping's permissions forbid it.
+pub(crate) const SEGV_ACCERR: i32 = 2;
+/// si_code of SIGBUS: the mapping has no backing there.
+pub(crate) const BUS_ADRERR: i32 = 2;
+/// si_code of SIGFPE: integer division by zero (or its overflow).
+pub(crate) const FPE_INTDIV: i32 = 1;
+
+const NAMES: &[(i32, &str)] = &[
+    (1, "SIGHUP"),
+    (SIGINT, "SIGINT"),
+    (3, "SIGQUIT"),
+    (SIGILL, "SIGILL"),
+    (SIGTRAP, "SIGTRAP"),
+    (SIGABRT, "SIGABRT"),
+    (SIGBUS, "SIGBUS"),
+    (SIGFPE, "SIGFPE"),
+    (SIGKILL, "SIGKILL"),
+    (10, "SIGUSR1"),
+    (SIGSEGV, "SIGSEGV"),
+    (12, "SIGUSR2"),
+    (13, "SIGPIPE"),
+    (14, "SIGALRM"),
+    (SIGTERM, "SIGTERM"),
+    (16, "SIGSTKFLT"),
+    (24, "SIGXCPU"),
+    (25, "SIGXFSZ"),
+    (26, "SIGVTALRM"),
+    (27, "SIGPROF"),
+    (29, "SIGIO"),
+    (30, "SIGPWR"),
+    (SIGSYS, "SIGSYS"),
+];
+
+/// The signal's name; `SIGRTn` or `signal n` for those without one.
+#[must_use]
+pub fn signal_name(signal: i32) -> String {
+    let named = NAMES.iter().find(|(number, _)| *number == signal);
+    match named {
+        Some((_, name)) => (*name).to_owned(),
+        None if (32..=64).contains(&signal) => format!("SIGRT{}", signal - 32),
+        None => format!("signal {signal}"),
+    }
+}
+
+/// The name of a siginfo code, as in sigaction(2); the number where it has none.
+pub(crate) fn code_name(signal: i32, code: i32) -> String {
+    let name = match (signal, code) {
+        (_, 0) => "SI_USER",
+        (_, -1) => "SI_QUEUE",
+        (_, -6) => "SI_TKILL",
+        (_, SI_KERNEL) => "SI_KERNEL",
+        (SIGSEGV, SEGV_MAPERR) => "SEGV_MAPERR",
+        (SIGSEGV, SEGV_ACCERR) => "SEGV_ACCERR",
+        (SIGSEGV, 4) => "SEGV_PKUERR",
+        (SIGBUS, 1) => "BUS_ADRALN",
+        (SIGBUS, BUS_ADRERR) => "BUS_ADRERR",
+        (SIGFPE, FPE_INTDIV) => "FPE_INTDIV",
+        (SIGILL, 1) => "ILL_ILLOPC",
+        (SIGILL, 2) => "ILL_ILLOPN",
+        (SIGSYS, 1) => "SYS_SECCOMP",
+        _ => return format!("si_code {code}"),
+    };
+    name.to_owned()
+}
+
+/// Whether the signal is raised by an instruction of the thread itself.
+pub(crate) fn is_memory_fault(signal: i32) -> bool {
+    matches!(signal, SIGSEGV | SIGBUS)
+}
+
+/// Whether the signal is a request to end, which a parent may send to its workers.
+pub(crate) fn is_request_to_end(signal: i32) -> bool {
+    matches!(signal, 1 | SIGINT | 3 | SIGKILL | SIGTERM)
+}
+
+const SYSCALLS: &[(i64, &str)] = &[
+    (0, "read"),
+    (1, "write"),
+    (7, "poll"),
+    (23, "select"),
+    (34, "pause"),
+    (35, "nanosleep"),
+    (43, "accept"),
+    (45, "recvfrom"),
+    (47, "recvmsg"),
+    (61, "wait4"),
+    (65, "semop"),
+    (72, "fcntl"),
+    (73, "flock"),
+    (128, "rt_sigtimedwait"),
+    (130, "rt_sigsuspend"),
+    (202, "futex"),
+    (220, "semtimedop"),
+    (230, "clock_nanosleep"),
+    (232, "epoll_wait"),
+    (243, "mq_timedreceive"),
+    (247, "waitid"),
+    (270, "pselect6"),
+    (271, "ppoll"),
+    (281, "epoll_pwait"),
+    (288, "accept4"),
+];
+
+/// The system call's name, or its number.
+pub(crate) fn syscall_name(number: i64) -> String {
+    let named = SYSCALLS.iter().find(|(known, _)| *known == number);
+    named.map_or_else(|| format!("system call {number}"), |(_, name)| (*name).to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_follow_signal_7() {
+        assert_eq!(signal_name(11), "SIGSEGV");
+        assert_eq!(signal_name(13), "SIGPIPE");
+        assert_eq!(signal_name(34), "SIGRT2");
+        assert_eq!(signal_name(99), "signal 99");
+    }
+
+    #[test]
+    fn one_number_means_different_things_by_signal() {
+        assert_eq!(code_name(SIGSEGV, 2), "SEGV_ACCERR");
+        assert_eq!(code_name(SIGBUS, 2), "BUS_ADRERR");
+        assert_eq!(code_name(SIGSEGV, -6), "SI_TKILL");
+        assert_eq!(code_name(SIGSEGV, 77), "si_code 77");
+    }
+}

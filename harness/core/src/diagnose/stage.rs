@@ -1,0 +1,93 @@
+//! The stage itself: every kind of finding is asked for, the most important first.
+//!
+//! Deliberately absent: expectations and baselines (`judge`).
+
+use super::contract::{exit_finding, ledger_finding, step_findings};
+use super::crash::crash_finding;
+use super::environment::environment_finding;
+use super::facts::Context;
+use super::finding::{Finding, OutputTail};
+use super::hang::{freeze_finding, stall_finding};
+use super::leftovers::orphans_finding;
+use super::signs::evidence;
+use crate::observe::{DescendantEnd, Fact, Observation, Stream};
+
+/// The last lines of each stream that a finding keeps.
+const TAIL_LINES_MAX: usize = 12;
+const TAIL_BYTES_MAX: usize = 4096;
+/// Soft errors named in a finding.
+const SOFT_ERRORS_MAX: usize = 4;
+
+/// What is wrong with this run, the most important first; empty for a healthy one.
+#[must_use]
+pub fn diagnose(observation: &Observation, context: &Context<'_>) -> Vec<Finding> {
+    let mut findings = match environment_finding(observation, context) {
+        // Nothing ran to its end: all else would be a guess.
+        Some(finding) => vec![finding],
+        None => lifecycle_findings(observation, context),
+    };
+    for finding in &mut findings {
+        add_common(finding, observation);
+    }
+    findings
+}
+
+fn lifecycle_findings(observation: &Observation, context: &Context<'_>) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = Vec::new();
+    findings.extend(crash_finding(observation, context));
+    findings.extend(stall_finding(observation, context));
+    findings.extend(step_findings(observation, context));
+    findings.extend(exit_finding(observation, context));
+    findings.extend(freeze_finding(observation, context));
+    findings.extend(orphans_finding(observation, context));
+    if findings.is_empty() {
+        // With another finding, a wrong order of releases is its consequence or its cause, and
+        // is told there; alone it is a finding.
+        findings.extend(ledger_finding(observation, context));
+    } else if let (Some(first), Some(ledger)) =
+        (findings.first_mut(), ledger_finding(observation, context))
+    {
+        first.evidence.extend(ledger.evidence);
+    }
+    findings
+}
+
+/// What every finding tells: the output, other deaths, and what could not be seen.
+fn add_common(finding: &mut Finding, observation: &Observation) {
+    finding.minimal_plan = Some(observation.plan.clone());
+    let tail = OutputTail {
+        stdout: last_lines(&observation.output.stdout),
+        stderr: last_lines(&observation.output.stderr),
+    };
+    if let Some(line) = tail.stderr.lines().last() {
+        finding.evidence.push(evidence("stderr", format!("the last line: {}", line.trim())));
+    }
+    finding.output_tail = (!tail.stdout.is_empty() || !tail.stderr.is_empty()).then_some(tail);
+    let victim = finding.victim.as_ref().map(|victim| victim.pid);
+    for descendant in &observation.descendants {
+        if let DescendantEnd::Signaled(signal) = descendant.end
+            && victim != Some(descendant.pid)
+        {
+            let name = super::signals::signal_name(signal);
+            let text = format!("pid {} `{}` died of {name}", descendant.pid, descendant.command);
+            finding.evidence.push(evidence("wait status", text));
+        }
+    }
+    if let Fact::Unavailable(why) = &observation.recorder {
+        finding.evidence.push(evidence("not seen", format!("steps: {why}")));
+    }
+    let damage = observation.recorder.known().map(|recorded| recorded.damage.as_slice());
+    let soft = damage.unwrap_or_default().iter().chain(&observation.soft_errors);
+    finding
+        .evidence
+        .extend(soft.take(SOFT_ERRORS_MAX).map(|text| evidence("not seen", text.clone())));
+}
+
+fn last_lines(stream: &Stream) -> String {
+    let text = if stream.tail.is_empty() { &stream.head } else { &stream.tail };
+    let start = text.ceil_char_boundary(text.len().saturating_sub(TAIL_BYTES_MAX));
+    let text = text.get(start..).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    let first = lines.len().saturating_sub(TAIL_LINES_MAX);
+    lines.get(first..).unwrap_or_default().join("\n")
+}

@@ -1,0 +1,11 @@
+//! Findings of all runs of a plan against what is expected. Pure.
+//!
+//! Deliberately absent: baselines, and running anything again.
+
+mod exit;
+mod interval;
+mod verdict;
+
+pub use exit::exit_code;
+pub use interval::{Rate, wilson};
+pub use verdict::{PlanVerdict, RunResult, Verdict, judge};

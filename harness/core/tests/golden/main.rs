@@ -1,0 +1,14 @@
+//! Diagnosis and verdicts from stored observations: no process is started here.
+//!
+//! Deliberately absent: whether the observations are true; the supervisor's tests show that.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "helpers of tests fail as tests do"
+)]
+
+mod build;
+mod findings;
+mod rules;
+mod verdicts;

@@ -1,0 +1,404 @@
+//! Every rule fires where it should; a twin that lacks one sign is not taken for it; and no sign
+//! is superfluous: without it, a twin would be.
+
+use hotfire_core::diagnose::{CRASH_RULES, Facts, HANG_RULES, Rule};
+use hotfire_core::observe::{Crash, Fact, StallReason, Wait};
+
+use crate::build::{
+    CHILD, CRASH_NS, Case, PC, SP, crash, healthy, ledger_event, lock, mapping, thread,
+};
+
+const SEGV: i32 = 11;
+const BUS: i32 = 7;
+const ABRT: i32 = 6;
+const FPE: i32 = 8;
+const ILL: i32 = 4;
+const TERM: i32 = 15;
+
+const PLAN: &str = "create a = reference; load a tiny; generate a 16; exit";
+
+/// A rule's case, and the twins that lack one sign each.
+struct RuleCases {
+    rule: &'static str,
+    fires: Case,
+    twins: Vec<Case>,
+}
+
+fn crashed(crash: Crash) -> Case {
+    healthy(PLAN).in_step(3).crashed(crash)
+}
+
+fn fault(signal: i32, code: i32, address: u64) -> Crash {
+    crash(signal, code, Some(address))
+}
+
+fn sent(signal: i32, code: i32, sender: i32) -> Crash {
+    let mut crash = crash(signal, code, None);
+    if let Fact::Known(info) = &mut crash.siginfo {
+        info.sender = Some(sender);
+    }
+    crash
+}
+
+fn change(mut crash: Crash, change: impl FnOnce(&mut Crash)) -> Crash {
+    change(&mut crash);
+    crash
+}
+
+fn set_pc(crash: &mut Crash, pc: u64) {
+    if let Fact::Known(registers) = &mut crash.registers {
+        registers.rip = pc;
+    }
+}
+
+fn set_sp(crash: &mut Crash, sp: u64) {
+    if let Fact::Known(registers) = &mut crash.registers {
+        registers.rsp = sp;
+    }
+}
+
+fn set_inside(crash: &mut Crash, permissions: &str, file_bytes: Option<u64>) {
+    if let Fact::Known(map) = &mut crash.address_map {
+        let mut inside = mapping(0x7f10_0000_0000, 0x7f10_0001_0000, permissions, "/m/tiny.gguf");
+        inside.file_bytes = file_bytes;
+        map.inside = Some(inside);
+    }
+}
+
+fn null_dereference() -> RuleCases {
+    RuleCases {
+        rule: "null-dereference",
+        fires: crashed(fault(SEGV, 1, 0x18)),
+        twins: vec![
+            crashed(fault(SEGV, 1, 0x1_0000)),
+            // NX or protection keys at a low address: vm.mmap_min_addr is 0 somewhere.
+            crashed(fault(SEGV, 2, 0x18)),
+            // BUS_ADRALN has the same number as SEGV_MAPERR.
+            crashed(fault(BUS, 1, 0x18)),
+        ],
+    }
+}
+
+fn stack_overflow() -> RuleCases {
+    let stack = |crash: &mut Crash| {
+        if let Fact::Known(map) = &mut crash.address_map {
+            map.inside = Some(mapping(SP - 0x1000, SP, "---p", ""));
+            map.above = Some(mapping(SP, SP + 0x80_0000, "rw-p", ""));
+        }
+        set_sp(crash, SP + 0x40);
+    };
+    let overflow = change(fault(SEGV, 2, SP - 8), stack);
+    RuleCases {
+        rule: "stack-overflow",
+        fires: crashed(overflow.clone()),
+        twins: vec![
+            // A guard page between code mappings.
+            crashed(change(overflow.clone(), |crash| {
+                if let Fact::Known(map) = &mut crash.address_map {
+                    map.above = Some(mapping(SP, SP + 0x1000, "r-xp", "/opt/libengine.so"));
+                }
+            })),
+            // The guard of another thread's stack, hit by a wild pointer.
+            crashed(change(overflow.clone(), |crash| set_sp(crash, SP + 0x40_0000))),
+            crashed(change(change(fault(BUS, 2, SP - 8), stack), |_| {})),
+        ],
+    }
+}
+
+fn wild_jump() -> RuleCases {
+    let wild = change(fault(SEGV, 1, 0x4141_4141), |crash| set_pc(crash, 0x4141_4141));
+    RuleCases {
+        rule: "wild-jump",
+        fires: crashed(wild.clone()),
+        twins: vec![
+            crashed(fault(SEGV, 1, 0x4141_4141)),
+            // Code that is mapped executable by now (a racing mmap).
+            crashed(change(fault(SEGV, 1, 0x7f10_0000_0040), |crash| {
+                set_pc(crash, 0x7f10_0000_0040);
+                set_inside(crash, "r-xp", None);
+            })),
+            crashed(change(fault(BUS, 2, 0x4141_4141), |crash| set_pc(crash, 0x4141_4141))),
+        ],
+    }
+}
+
+fn write_to_read_only() -> RuleCases {
+    let at = 0x7f10_0000_0040;
+    let write = change(fault(SEGV, 2, at), |crash| set_inside(crash, "r--p", None));
+    RuleCases {
+        rule: "write-to-read-only",
+        fires: crashed(write.clone()),
+        twins: vec![
+            crashed(change(write.clone(), |crash| set_inside(crash, "---p", None))),
+            // A protection key forbids the read.
+            crashed(change(fault(SEGV, 4, at), |crash| set_inside(crash, "r--p", None))),
+            // Data run as code: also SEGV_ACCERR in a read-only mapping.
+            crashed(change(write.clone(), |crash| set_pc(crash, at))),
+            crashed(change(fault(BUS, 2, at), |crash| set_inside(crash, "r--p", None))),
+        ],
+    }
+}
+
+fn non_canonical() -> RuleCases {
+    // The instruction is mov (%rbx),%eax; rbx is the second general register.
+    let set_rbx = |value: u64| {
+        move |crash: &mut Crash| {
+            if let Fact::Known(registers) = &mut crash.registers {
+                registers.general[1] = value;
+            }
+        }
+    };
+    let poison = set_rbx(0xdead_beef_dead_beef);
+    RuleCases {
+        rule: "non-canonical-address",
+        fires: crashed(change(fault(SEGV, 128, 0), poison)),
+        twins: vec![
+            // A misaligned SSE access is also a general protection fault.
+            crashed(change(fault(SEGV, 128, 0), set_rbx(0x7f00_0000_0008))),
+            crashed(change(fault(SEGV, 1, 0x1_0000), poison)),
+            crashed(change(fault(TERM, 128, 0), poison)),
+        ],
+    }
+}
+
+fn file_truncated() -> RuleCases {
+    let at = 0x7f10_0000_5000;
+    let short = |crash: &mut Crash| set_inside(crash, "r--s", Some(0x4f00));
+    RuleCases {
+        rule: "file-truncated",
+        fires: crashed(change(fault(BUS, 2, at), short)),
+        twins: vec![
+            // The file's last page is whole: the rest of it reads as zeros.
+            crashed(change(fault(BUS, 2, 0x7f10_0000_4fff), short)),
+            crashed(change(fault(BUS, 1, at), short)),
+            crashed(change(change(fault(SEGV, 2, at), short), |crash| set_pc(crash, at))),
+        ],
+    }
+}
+
+fn use_after_free() -> RuleCases {
+    let at = 0x7f20_0000_0800;
+    let memory = (0x7f20_0000_0000, 0x1000);
+    let tensor = ("tensor", 9, 1);
+    let acquired = ledger_event(10, true, tensor, memory);
+    let released = |time_ns| ledger_event(time_ns, false, tensor, (0, 0));
+    let freed = vec![acquired.clone(), released(20)];
+    let again = ledger_event(30, true, ("tensor", 10, 1), memory);
+    RuleCases {
+        rule: "use-after-free",
+        fires: crashed(fault(SEGV, 1, at)).with_ledger(freed.clone()),
+        twins: vec![
+            crashed(fault(SEGV, 1, at + 0x1000)).with_ledger(freed.clone()),
+            // Released only after the crash: the memory was live.
+            crashed(fault(SEGV, 1, at)).with_ledger(vec![acquired.clone(), released(CRASH_NS + 1)]),
+            crashed(fault(SEGV, 2, at)).with_ledger([freed.clone(), vec![again]].concat()),
+            crashed(fault(FPE, 1, at)).with_ledger(freed),
+        ],
+    }
+}
+
+/// A cause that is told by a line: without the line, by another signal, sent by another process.
+fn by_line(rule: &'static str, line: &str, other: &str) -> RuleCases {
+    RuleCases {
+        rule,
+        fires: crashed(sent(ABRT, -6, CHILD)).saying(line),
+        twins: vec![
+            crashed(sent(ABRT, -6, CHILD)).saying(other),
+            crashed(sent(TERM, -6, CHILD)).saying(line),
+            crashed(sent(ABRT, 0, 9999)).saying(line),
+        ],
+    }
+}
+
+fn lines() -> Vec<RuleCases> {
+    vec![
+        by_line(
+            "rust-panic",
+            "thread 'main' (7) panicked at src/lib.rs:3:5:",
+            "the worker panicked, says the log",
+        ),
+        by_line(
+            "uncaught-exception",
+            "terminate called after throwing an instance of 'std::runtime_error'",
+            "terminate called without an active exception",
+        ),
+        by_line(
+            "double-free",
+            "free(): double free detected in tcache 2",
+            "double free or corruption (out)",
+        ),
+        by_line("heap-corruption", "corrupted size vs. prev_size", "malloc failed"),
+        by_line(
+            "stack-smashing",
+            "*** stack smashing detected ***: terminated",
+            "stack smashing is bad",
+        ),
+        by_line("pure-virtual-call", "pure virtual method called", "virtual call"),
+        by_line(
+            "assertion",
+            "engine: session.cpp:12: step: Assertion `n > 0' failed.",
+            "engine: step failed.",
+        ),
+        by_line("explicit-abort", "the model is broken", "Assertion `n > 0' failed."),
+    ]
+}
+
+fn senders() -> Vec<RuleCases> {
+    vec![
+        RuleCases {
+            rule: "self-kill",
+            fires: crashed(sent(TERM, 0, CHILD)),
+            twins: vec![
+                crashed(sent(TERM, 0, 9999)),
+                crashed(sent(TERM, 1, CHILD)),
+                crashed(sent(ABRT, -6, CHILD)),
+            ],
+        },
+        RuleCases {
+            rule: "external-kill",
+            fires: crashed(sent(TERM, 0, 9999)),
+            twins: vec![crashed(sent(TERM, 0, CHILD)), crashed(sent(TERM, 1, 9999))],
+        },
+        RuleCases {
+            rule: "divide-error",
+            fires: crashed(fault(FPE, 1, PC)),
+            twins: vec![crashed(fault(FPE, 3, PC)), crashed(fault(BUS, 1, PC))],
+        },
+        RuleCases {
+            rule: "illegal-instruction",
+            fires: crashed(fault(ILL, 2, PC)),
+            twins: vec![crashed(fault(5, 2, PC)), crashed(sent(ILL, -6, CHILD))],
+        },
+    ]
+}
+
+fn deadlock() -> RuleCases {
+    let plan = "create a = reference; load a tiny; [generate a 16 | swap a engine=reference]";
+    let lanes = || healthy(plan).with_lane(1, 101, 3).with_lane(2, 102, 4);
+    let threads = |first, second| {
+        let main = thread(CHILD, lock(0x10));
+        vec![main, thread(101, first), thread(102, second)]
+    };
+    let crossed = || threads(lock(0x1000), lock(0x2000));
+    RuleCases {
+        rule: "deadlock",
+        fires: lanes().stalled(StallReason::EndlessWait, crossed()),
+        twins: vec![
+            lanes().stalled(StallReason::StepLimit, crossed()),
+            // Both wait for one event that nobody will signal: a lost wake-up, not a cycle.
+            lanes().stalled(StallReason::EndlessWait, threads(lock(0x1000), lock(0x1000))),
+            lanes().stalled(
+                StallReason::EndlessWait,
+                threads(lock(0x1000), Wait::Syscall { number: 0, endless: true }),
+            ),
+        ],
+    }
+}
+
+fn all_cases() -> Vec<RuleCases> {
+    let mut cases = vec![
+        use_after_free(),
+        stack_overflow(),
+        wild_jump(),
+        null_dereference(),
+        write_to_read_only(),
+        non_canonical(),
+        file_truncated(),
+        deadlock(),
+    ];
+    cases.extend(lines());
+    cases.extend(senders());
+    cases
+}
+
+fn all_rules() -> impl Iterator<Item = &'static Rule> {
+    CRASH_RULES.iter().chain(HANG_RULES)
+}
+
+fn fires(rule: &Rule, case: &Case, without: Option<&str>) -> bool {
+    let facts = Facts::new(&case.observation, &case.context());
+    rule.evidence(&facts, without).is_some()
+}
+
+#[test]
+fn each_rule_decides_its_own_case() {
+    for cases in all_cases() {
+        let finding = cases.fires.findings().remove(0);
+        let cause = finding.likely_cause.unwrap_or_else(|| panic!("{}: no cause", cases.rule));
+        assert_eq!(cause.rule, cases.rule);
+        assert_eq!(cause.signs, cause.of);
+    }
+}
+
+#[test]
+fn no_twin_is_taken_for_the_rule() {
+    for cases in all_cases() {
+        let rule = all_rules().find(|rule| rule.name == cases.rule).unwrap();
+        for (at, twin) in cases.twins.iter().enumerate() {
+            assert!(!fires(rule, twin, None), "{} fires for its twin {at}", cases.rule);
+            assert_ne!(twin.findings().remove(0).class, rule.class, "{} twin {at}", cases.rule);
+        }
+    }
+}
+
+#[test]
+fn without_any_one_sign_a_twin_would_be_taken_for_the_rule() {
+    for rule in all_rules() {
+        let all = all_cases();
+        let cases = all.iter().find(|cases| cases.rule == rule.name);
+        let cases = cases.unwrap_or_else(|| panic!("{} has no case", rule.name));
+        for sign in rule.signs {
+            let needed = cases.twins.iter().any(|twin| fires(rule, twin, Some(sign.name)));
+            assert!(needed, "{}: no twin needs the sign {}", rule.name, sign.name);
+        }
+    }
+}
+
+#[test]
+fn names_and_signs_are_unique() {
+    let mut names: Vec<&str> = all_rules().map(|rule| rule.name).collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), all_rules().count());
+    for rule in all_rules() {
+        let mut signs: Vec<&str> = rule.signs.iter().map(|sign| sign.name).collect();
+        signs.sort_unstable();
+        signs.dedup();
+        assert_eq!(signs.len(), rule.signs.len(), "{}", rule.name);
+    }
+}
+
+#[test]
+fn without_the_ledger_a_use_after_free_is_unknown() {
+    let mut case = use_after_free().fires;
+    case.ledger_used = false;
+    let finding = case.finding();
+    assert_eq!((finding.class.as_str(), finding.status.as_str()), ("unknown", "SIGSEGV"));
+    assert_eq!(finding.likely_cause, None);
+}
+
+#[test]
+fn without_siginfo_nothing_is_claimed() {
+    let mut case = null_dereference().fires;
+    let why = "the victim vanished".to_owned();
+    case.observation.crash.as_mut().unwrap().siginfo = Fact::Unavailable(why);
+    let finding = case.finding();
+    assert_eq!(finding.class, "unknown");
+    let said = |line: &hotfire_core::diagnose::Evidence| line.text.contains("the victim vanished");
+    assert!(finding.evidence.iter().any(said), "what was not seen is said");
+}
+
+#[test]
+fn the_main_stack_overflows_into_a_gap_without_a_guard_mapping() {
+    let mut overflow = fault(SEGV, 1, SP - 8);
+    if let Fact::Known(map) = &mut overflow.address_map {
+        map.above = Some(mapping(SP, SP + 0x80_0000, "rw-p", "[stack]"));
+    }
+    assert_eq!(crashed(overflow).finding().class, "stack-overflow");
+}
+
+#[test]
+fn a_truncated_file_is_named() {
+    let finding = file_truncated().fires.finding();
+    assert_eq!(finding.file.as_deref(), Some("/m/tiny.gguf"));
+}
