@@ -67,7 +67,9 @@ fetch_llama() {
     for model in "${models[@]}"; do checked "$folder/$model.gguf" || complete=no; done
     if [ $complete = no ]; then
         need python3 python3
-        python3 "$root/engines/llama/make_gguf.py" "$folder"
+        python3 "$root/engines/llama/make_gguf.py" "$folder" ||
+            set_up_failed "the models could not be made" \
+                "python3 engines/llama/make_gguf.py $folder"
         for model in "${models[@]}"; do
             checked "$folder/$model.gguf" ||
                 set_up_failed "$model.gguf is not what make_gguf.py should make" "compare with $checksums"

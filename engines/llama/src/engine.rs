@@ -194,6 +194,8 @@ impl LlamaEngine {
                 .parse()
                 .map_err(|_| EngineError::Unsupported(format!("{text} is no count of tokens")))?,
         };
+        // Before the lock: a cancel also stops generates that wait for their turn.
+        let cancels_before = self.cancels.load(Ordering::Acquire);
         let slot = self.lock();
         let Some(session) = &slot.session else {
             return Err(illegal("generate", slot.life));
@@ -202,7 +204,8 @@ impl LlamaEngine {
         let model = session.model_name().to_owned();
         // `lock=off`: from here on nothing keeps another step off this session.
         let held = self.settings.serialised.then_some(slot);
-        let tokens = handles.generate(count, &self.cancels)?;
+        let tokens =
+            handles.generate(count, || self.cancels.load(Ordering::Acquire) != cancels_before)?;
         let undisturbed = held.is_some();
         drop(held);
         let digest = reference::digest(&tokens);

@@ -2,8 +2,6 @@
 //!
 //! Deliberately absent: locks and lifecycle states (see `engine.rs`).
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use hotfire_host::{EngineError, Ledger, Resource};
 
 use crate::folder::{missing, model_path};
@@ -136,25 +134,28 @@ impl Drop for Session {
 
 impl Handles {
     /// Decodes `count` tokens greedily from a fixed prompt, with an empty cache. Ends early with
-    /// [`EngineError::Cancelled`] when `cancels` moves.
+    /// [`EngineError::Cancelled`] when `cancelled` says so between two tokens.
     ///
     /// One call at a time per session, and the session must live: the caller sees to it, or
     /// breaks it on purpose (`lock=off`, the `free-…` calls).
-    pub(crate) fn generate(self, count: u32, cancels: &AtomicU64) -> Result<Vec<i32>, EngineError> {
+    pub(crate) fn generate(
+        self,
+        count: u32,
+        cancelled: impl Fn() -> bool,
+    ) -> Result<Vec<i32>, EngineError> {
         if count >= self.context_size {
             return Err(EngineError::Unsupported(format!(
                 "{count} tokens; the context has room for {}",
-                self.context_size - 1
+                self.context_size.saturating_sub(1)
             )));
         }
-        let cancels_before = cancels.load(Ordering::Acquire);
         let functions = &self.library.functions;
         // SAFETY: the context is alive, as the caller sees to.
         unsafe { (functions.memory_clear)((functions.context_memory)(self.context), true) };
         let mut token = PROMPT;
         let mut tokens = Vec::new();
         for _ in 0..count {
-            if cancels.load(Ordering::Acquire) != cancels_before {
+            if cancelled() {
                 return Err(EngineError::Cancelled);
             }
             token = self.next(token)?;
