@@ -155,3 +155,22 @@ fn every_refusal_says_where_why_and_what_to_do() {
         assert!(rendered.contains(message) && rendered.contains(help), "{addition}: {rendered}");
     }
 }
+
+#[test]
+fn every_scenario_of_the_repository_is_read_and_has_the_name_of_its_file() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scenarios");
+    let mut count = 0;
+    for entry in std::fs::read_dir(folder).expect("the folder is part of the repository") {
+        let path = entry.expect("the folder can be listed").path();
+        if path.extension().is_none_or(|extension| extension != "toml") {
+            continue;
+        }
+        let file = path.display().to_string();
+        let text = std::fs::read_to_string(&path).expect("the file can be read");
+        let scenario = Scenario::parse(&text).map_err(|error| error.render(&file, &text));
+        let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+        assert_eq!(scenario.map(|scenario| Some(scenario.name)), Ok(stem));
+        count += 1;
+    }
+    assert!(count > 0, "no scenario in {folder}");
+}
