@@ -27,15 +27,20 @@ impl Ledger {
     /// `id` (unique in the process, e.g. an address) was acquired as a part of `parent` (0: none).
     /// `address` and `bytes` tell the memory it owns; 0 and 0 where it owns none.
     pub fn acquire(&self, resource: Resource, id: u64, parent: u64, memory: (u64, u64)) {
-        if let Some(recorder) = &self.recorder {
+        if let Some(recorder) = self.recorder() {
             recorder.ledger_acquire(resource, id, parent, memory);
         }
     }
 
     /// `id` is about to be released.
     pub fn release(&self, resource: Resource, id: u64) {
-        if let Some(recorder) = &self.recorder {
+        if let Some(recorder) = self.recorder() {
             recorder.ledger_release(resource, id);
         }
+    }
+
+    /// The recorder, unless this process is a fork of the host, where it is not mapped.
+    fn recorder(&self) -> Option<&hotfire_recorder::Writer<'static>> {
+        self.recorder.as_ref().filter(|_| crate::attach::is_here())
     }
 }
