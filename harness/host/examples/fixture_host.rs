@@ -22,6 +22,7 @@ fn main() -> ExitCode {
     let kinds: Vec<Arc<dyn EngineKind>> = vec![
         Arc::new(Toy { name: "toy", prepare: || Ok(()) }),
         Arc::new(Toy { name: "threaded", prepare: start_thread }),
+        Arc::new(Toy { name: "late-thread", prepare: start_thread_at_signal }),
         Arc::new(Toy { name: "device", prepare: open_device }),
         Arc::new(Toy { name: "absent", prepare: say_missing }),
     ];
@@ -34,6 +35,18 @@ fn start_thread() -> Result<(), EngineError> {
             thread::park();
         }
     });
+    Ok(())
+}
+
+extern "C" fn start_thread_now(_: libc::c_int) {
+    // The forkserver waits in a system call when the test signals: no lock of ours is held.
+    let _ = start_thread();
+}
+
+fn start_thread_at_signal() -> Result<(), EngineError> {
+    let handler: extern "C" fn(libc::c_int) = start_thread_now;
+    // SAFETY: the handler has the signature that `signal` wants.
+    unsafe { libc::signal(libc::SIGUSR1, handler as libc::sighandler_t) };
     Ok(())
 }
 

@@ -21,6 +21,8 @@ mod slots;
 mod socket;
 mod stand;
 mod step_log;
+#[cfg(test)]
+mod tests;
 
 pub use engine::{CreateContext, Engine, EngineError, EngineKind, EngineState, Outcome, Request};
 pub use entry::{

@@ -322,3 +322,18 @@ fn forkserver_answers_nonsense_and_ends_with_its_socket() {
     server.hang_up();
     assert!(server.wait().success());
 }
+
+#[test]
+fn forkserver_proves_again_before_each_fork() {
+    let mut server = Forkserver::start("late-thread");
+    assert_eq!(server.receive(), "ready");
+    let recorder = Recorder::new("create a = toy", 0);
+    server.run(&recorder).wait();
+    assert_eq!(recorder.snapshot().stage, Stage::Exiting);
+    server.signal(libc::SIGUSR1);
+    let fd = recorder.fd.as_raw_fd();
+    server.send("run", &[fd, fd, fd]);
+    assert_eq!(server.receive(), "refused: may not fork: 2 threads run");
+    server.hang_up();
+    assert!(server.wait().success());
+}

@@ -226,6 +226,12 @@ impl Forkserver {
         .collect()
     }
 
+    pub(crate) fn signal(&self, signal: i32) {
+        let pid = self.process.as_ref().expect("not waited for").id();
+        // SAFETY: no memory is passed; the server is not waited for, so the pid is its own.
+        check("kill", unsafe { libc::kill(pid.cast_signed(), signal) });
+    }
+
     pub(crate) fn hang_up(&mut self) {
         self.socket = None;
     }
