@@ -5,12 +5,47 @@
 
 use std::process::ExitCode;
 
+use clap::Parser;
+
+mod args;
+mod error;
 mod internal;
+mod list;
+mod present;
+mod run;
+mod scenarios;
+mod show;
+mod store;
+mod subjects;
+
+use args::{Cli, Verb};
+use present::Presenter;
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().collect();
+    let arguments: Vec<String> =
+        std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
     if let Some(status) = internal::run(&arguments) {
         return status;
     }
-    ExitCode::from(2)
+    let cli = Cli::parse();
+    let mut presenter = Presenter::new(&cli);
+    let mut out = std::io::stdout().lock();
+    let done = match &cli.verb {
+        Verb::Run(args) => {
+            run::check_writable(&args.shared).and_then(|()| run::run(args, &mut presenter))
+        }
+        Verb::Replay(args) => {
+            run::check_writable(&args.shared).and_then(|()| run::replay(args, &mut presenter))
+        }
+        Verb::List(args) => list::list(args, &mut out),
+        Verb::Show(args) => show::show(args, &presenter, &mut out),
+        Verb::Explain { code } => show::explain(code.as_deref(), &mut out),
+    };
+    match done {
+        Ok(status) => ExitCode::from(status),
+        Err(error) => {
+            presenter.error(&error.to_string());
+            ExitCode::from(error.status())
+        }
+    }
 }

@@ -3,5 +3,9 @@
 //! Deliberately absent: printing.
 
 mod pool;
+mod runner;
+mod subject;
 
 pub use pool::{Pool, PoolConfig, PoolEnd};
+pub use runner::{Attempt, CampaignReport, SubjectReport, run_campaign};
+pub use subject::{Settings, Subject, kinds};

@@ -66,6 +66,8 @@ impl Supervisor {
         }
         let crash = match self.capture(tid, signal, (process, role)) {
             Ok(crash) => crash,
+            // The process is ending already, by another thread's fault.
+            Err(error) if error.is_gone() => return,
             Err(error) => {
                 self.soft_error(format!("{} of thread {tid}: {error}", signal::name(signal)));
                 return;

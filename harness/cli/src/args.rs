@@ -1,0 +1,155 @@
+//! The command line as types. A verb or flag that does not work yet is not here.
+
+use std::path::PathBuf;
+
+use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum};
+
+/// Crash diagnostics and stress tests for the lifecycles of native engines.
+///
+/// Hotfire runs each lifecycle of an engine (load, swap, generate, shutdown, in any order) in a
+/// child process of its own. When the child dies, hangs, freezes or leaves something behind, it
+/// says what happened, where, in which step, and how to see it again.
+#[derive(Debug, Parser)]
+#[command(name = "hotfire", version, max_term_width = 98, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+    /// Colours: on a terminal only, always, or never (NO_COLOR and CLICOLOR_FORCE count, too)
+    #[arg(long, global = true, value_enum, default_value_t = ColorChoice::Auto)]
+    pub(crate) color: ColorChoice,
+    /// More: each run's observation notes; all plans that passed
+    #[arg(short, long, global = true)]
+    pub(crate) verbose: bool,
+    /// Less: findings and the last line only
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+}
+
+const EXIT_CODES: &str = "\
+Exit status: 0 as expected · 2 usage · 4 nothing ran · 70 our own error · 96 set-up · 97 could not
+observe · 100 a lifecycle failed · 101 an engine could not be started · 110 a report could not be
+written · 130/143 interrupted/terminated.";
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Run scenarios against their engines (default: all); the verb for CI
+    Run(RunArgs),
+    /// Run one plan or stored finding again, in fresh processes, and tell its rate
+    Replay(ReplayArgs),
+    /// List scenarios and engines
+    List(ListArgs),
+    /// Show a stored finding in full
+    Show(ShowArgs),
+    /// Explain a finding's code, e.g. C101
+    Explain {
+        /// The code; without one, all codes are listed
+        code: Option<String>,
+    },
+}
+
+/// `hotfire run`.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// Scenario files, or words that a scenario's name must contain
+    pub(crate) filters: Vec<String>,
+    /// Run this one plan instead of scenarios (text, or @FILE)
+    #[arg(long, value_name = "TEXT", conflicts_with = "filters")]
+    pub(crate) plan: Option<String>,
+    /// Runs of each plan [default: as the scenario says]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) runs: Option<u32>,
+    #[command(flatten)]
+    pub(crate) shared: SharedArgs,
+}
+
+/// `hotfire replay`.
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArgs {
+    /// A plan's text, @FILE, or the id of a stored finding
+    pub(crate) plan: String,
+    /// How many runs
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) runs: u32,
+    #[command(flatten)]
+    pub(crate) shared: SharedArgs,
+}
+
+/// Flags of the verbs that run plans.
+#[derive(Debug, Args)]
+pub(crate) struct SharedArgs {
+    /// Only scenarios of this engine; with settings, these replace the scenario's; in --plan and
+    /// replay, what ENGINE stands for
+    #[arg(long, value_name = "NAME[:key=value,…]")]
+    pub(crate) engine: Option<String>,
+    /// Parallel workers [default: the number of processors]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub(crate) jobs: Option<u32>,
+    /// The seed, decimal or 0x hex [default: drawn, and printed]
+    #[arg(long, value_parser = parse_seed)]
+    pub(crate) seed: Option<u64>,
+    /// The longest run, e.g. 30s [default: as the scenario says]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub(crate) timeout: Option<u64>,
+    /// The longest gap between two heartbeats of the event loop, e.g. 100ms
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub(crate) beat: Option<u64>,
+    /// Take no notice of what engines report to the ledger: outside facts alone
+    #[arg(long)]
+    pub(crate) no_ledger: bool,
+    /// How children are made [default: fork for the built-in engine in run, else spawn]
+    #[arg(long, value_enum)]
+    pub(crate) mode: Option<Mode>,
+    /// Write the report as JSON (docs/schema.json) to FILE, or - for standard output
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// Keep findings in this folder, for show and replay
+    #[arg(long, value_name = "DIR", default_value = ".hotfire")]
+    pub(crate) out: PathBuf,
+}
+
+/// How children are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Mode {
+    /// A fresh process per run
+    Spawn,
+    /// Forked from a process that has loaded the engine's libraries
+    Fork,
+}
+
+/// `hotfire list`.
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// Words that a scenario's name must contain
+    pub(crate) filters: Vec<String>,
+}
+
+/// `hotfire show`.
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    /// A finding's id (its first digits are enough), or a JSON report's file
+    pub(crate) what: String,
+    /// Print the finding as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Where findings are kept
+    #[arg(long, value_name = "DIR", default_value = ".hotfire")]
+    pub(crate) out: PathBuf,
+}
+
+fn parse_seed(text: &str) -> Result<u64, String> {
+    let parsed = match text.strip_prefix("0x") {
+        Some(hex) => u64::from_str_radix(hex, 16),
+        None => text.parse(),
+    };
+    parsed.map_err(|_| "a seed is a number of 64 bits, e.g. 42 or 0x2a".to_owned())
+}
+
+/// Milliseconds of a duration with its unit.
+fn parse_duration(text: &str) -> Result<u64, String> {
+    match hotfire_plan::parse_duration_us(text) {
+        Some(micros) if micros >= 1000 => Ok(micros / 1000),
+        _ => Err("a duration has a unit and is at least 1ms, e.g. 500ms or 30s".to_owned()),
+    }
+}

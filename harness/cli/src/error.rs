@@ -1,0 +1,82 @@
+//! What can go wrong before and after runs, each with its exit status and the next step.
+
+use std::path::PathBuf;
+
+/// Exit statuses that are not a verdict.
+pub(crate) mod status {
+    /// The command line or a file that it names is wrong.
+    pub(crate) const USAGE: u8 = 2;
+    /// Nothing ran.
+    pub(crate) const NOTHING_RAN: u8 = 4;
+    /// Our own error.
+    pub(crate) const INTERNAL: u8 = 70;
+    /// A report could not be written.
+    pub(crate) const REPORT: u8 = 110;
+}
+
+/// An error for the user: a lowercase fragment, and what to do next.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CliError {
+    /// A text with a caret, rendered by its parser.
+    #[error("{0}")]
+    Text(String),
+    /// A file cannot be read.
+    #[error("cannot read {path}: {error}\nhelp: {help}", path = path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+        /// What to do.
+        help: &'static str,
+    },
+    /// An engine that no host has.
+    #[error("no engine is named `{name}`; known: {known}\nhelp: {help}")]
+    UnknownEngine {
+        /// As written.
+        name: String,
+        /// All names.
+        known: String,
+        /// What to do.
+        help: String,
+    },
+    /// The filters match nothing.
+    #[error("no scenario matches {0}\nhelp: `hotfire list` shows all scenarios")]
+    NoMatch(String),
+    /// No stored finding has the id.
+    #[error("no finding `{id}` is kept in {out}\nhelp: {help}", out = out.display())]
+    NoFinding {
+        /// As written.
+        id: String,
+        /// Where was looked.
+        out: PathBuf,
+        /// What to do.
+        help: String,
+    },
+    /// A report cannot be written.
+    #[error("cannot write {path}: {error}\nhelp: the runs are done; write to another place, e.g. --json -", path = path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// Our own processes could not be started or talked to.
+    #[error(
+        "{0}\nhelp: this is a fault of hotfire or of the machine; `ulimit -a` and `dmesg` may tell more"
+    )]
+    System(#[from] hotfire_sys::SysError),
+}
+
+impl CliError {
+    /// The exit status.
+    pub(crate) fn status(&self) -> u8 {
+        match self {
+            Self::Text(_) | Self::Read { .. } | Self::UnknownEngine { .. } => status::USAGE,
+            Self::NoFinding { .. } => status::USAGE,
+            Self::NoMatch(_) => status::NOTHING_RAN,
+            Self::Write { .. } => status::REPORT,
+            Self::System(_) => status::INTERNAL,
+        }
+    }
+}

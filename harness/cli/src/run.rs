@@ -1,0 +1,115 @@
+//! `hotfire run` and `hotfire replay`: the campaign from arguments to reports and exit status.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use hotfire_core::campaign::{CampaignReport, PoolConfig, Settings, Subject, run_campaign};
+use hotfire_core::report::{Invocation, Report, assemble};
+use hotfire_sys::{Scratch, own_executable};
+
+use crate::args::{ReplayArgs, RunArgs, SharedArgs};
+use crate::error::CliError;
+use crate::present::Presenter;
+use crate::store::{Store, write_json};
+use crate::subjects;
+
+/// What both verbs need to know.
+struct Task<'a> {
+    verb: &'static str,
+    shared: &'a SharedArgs,
+    subjects: Vec<Subject>,
+    /// Every run in a fresh process, unless a mode is given.
+    fresh: bool,
+}
+
+/// `hotfire run`.
+pub(crate) fn run(args: &RunArgs, presenter: &mut Presenter) -> Result<u8, CliError> {
+    let subjects = subjects::of_run(args)?;
+    perform(&Task { verb: "run", shared: &args.shared, subjects, fresh: false }, presenter)
+}
+
+/// `hotfire replay`.
+pub(crate) fn replay(args: &ReplayArgs, presenter: &mut Presenter) -> Result<u8, CliError> {
+    let subjects = subjects::of_replay(&args.plan, args.runs, &args.shared)?;
+    perform(&Task { verb: "replay", shared: &args.shared, subjects, fresh: true }, presenter)
+}
+
+fn perform(task: &Task<'_>, presenter: &mut Presenter) -> Result<u8, CliError> {
+    let begun = Instant::now();
+    let seed = task.shared.seed.unwrap_or_else(draw_seed);
+    let program = own_executable()?.to_string_lossy().into_owned();
+    let temporary = std::env::temp_dir();
+    let removed = Scratch::remove_stale(&temporary);
+    let scratch = Scratch::new(&temporary)?;
+    let settings = subjects::settings(task.shared, seed, &program, scratch.path(), task.fresh);
+    presenter.begin(seed, &task.subjects, removed);
+    let campaign = campaign(task, &settings, presenter)?;
+    drop(scratch);
+    let invocation = Invocation {
+        verb: task.verb.to_owned(),
+        command: std::env::args().collect(),
+        seed,
+        seconds: begun.elapsed().as_secs_f64(),
+    };
+    let report = assemble(&campaign, &invocation);
+    presenter.end(&campaign, &report);
+    write_reports(task.shared, &report, presenter)?;
+    Ok(u8::try_from(report.exit_code).unwrap_or(crate::error::status::INTERNAL))
+}
+
+fn campaign(
+    task: &Task<'_>,
+    settings: &Settings,
+    presenter: &mut Presenter,
+) -> Result<CampaignReport, CliError> {
+    let workers = task.shared.jobs.map_or_else(processors, |jobs| jobs as usize);
+    let pool = PoolConfig {
+        program: settings.host_program.clone(),
+        workers: workers.min(task.subjects.iter().map(|subject| subject.runs as usize).sum()),
+        owns_process: true,
+    };
+    let report = run_campaign(pool, settings, &task.subjects, &mut |subject| {
+        presenter.subject(subject);
+    })?;
+    Ok(report)
+}
+
+/// Findings are kept where that is possible; a report that was asked for must be written.
+fn write_reports(
+    shared: &SharedArgs,
+    report: &Report,
+    presenter: &mut Presenter,
+) -> Result<(), CliError> {
+    if let Err(error) = Store::at(&shared.out).keep(report) {
+        presenter.warn(&error.to_string());
+    }
+    match &shared.json {
+        None => Ok(()),
+        Some(file) if file.as_os_str() == "-" => presenter.answer_json(report),
+        Some(file) => write_json(file, report),
+    }
+}
+
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// A seed from the clock and the process: different from call to call, and printed.
+fn draw_seed() -> u64 {
+    let clock = hotfire_sys::monotonic_ns();
+    clock.rotate_left(32) ^ (u64::from(std::process::id()) << 17) ^ clock
+}
+
+/// Where `--json FILE` would be written, checked before anything runs.
+pub(crate) fn check_writable(shared: &SharedArgs) -> Result<(), CliError> {
+    let Some(file) = shared.json.as_ref().filter(|file| file.as_os_str() != "-") else {
+        return Ok(());
+    };
+    let folder = file.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let folder = folder.map_or_else(|| PathBuf::from("."), PathBuf::from);
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let error = std::io::Error::from(std::io::ErrorKind::NotFound);
+    Err(CliError::Write { path: file.clone(), error })
+}

@@ -1,0 +1,98 @@
+//! Where findings are kept between invocations: `DIR/report.json` of the last one, and
+//! `DIR/findings/ID.json` for each finding ever seen there.
+//!
+//! Deliberately absent: bundles and an index; nothing needs them yet.
+
+use std::path::{Path, PathBuf};
+
+use hotfire_core::diagnose::Finding;
+use hotfire_core::report::Report;
+
+use crate::error::CliError;
+
+/// A folder of findings.
+#[derive(Debug)]
+pub(crate) struct Store {
+    folder: PathBuf,
+}
+
+impl Store {
+    pub(crate) fn at(folder: &Path) -> Self {
+        Self { folder: folder.to_owned() }
+    }
+
+    /// Keeps a report and its findings.
+    pub(crate) fn keep(&self, report: &Report) -> Result<(), CliError> {
+        let findings = self.folder.join("findings");
+        std::fs::create_dir_all(&findings)
+            .map_err(|error| CliError::Write { path: findings.clone(), error })?;
+        for finding in &report.findings {
+            write_json(&findings.join(format!("{}.json", finding.id)), finding)?;
+        }
+        write_json(&self.folder.join("report.json"), report)
+    }
+
+    /// The finding whose id begins so.
+    pub(crate) fn finding(&self, id: &str) -> Result<Finding, CliError> {
+        let folder = self.folder.join("findings");
+        let mut matching: Vec<PathBuf> = std::fs::read_dir(&folder)
+            .map(|entries| {
+                entries
+                    .filter_map(Result::ok)
+                    .map(|entry| entry.path())
+                    .filter(|path| starts_with(path, id))
+                    .collect()
+            })
+            .unwrap_or_default();
+        matching.sort();
+        let missing =
+            |help: String| CliError::NoFinding { id: id.to_owned(), out: folder.clone(), help };
+        let path = match matching.as_slice() {
+            [path] => path,
+            [] => {
+                let help = "`hotfire run` and `hotfire replay` keep what they find; --out DIR \
+                            names another folder";
+                return Err(missing(help.to_owned()));
+            }
+            several => {
+                return Err(missing(format!(
+                    "{} findings begin so: give more digits",
+                    several.len()
+                )));
+            }
+        };
+        read_json(path, "the file is no finding of this version: run the plan again")
+    }
+}
+
+fn starts_with(path: &Path, id: &str) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(id))
+}
+
+/// Writes beside the file first, so that a full disk never leaves half a file in its place.
+pub(crate) fn write_json<T: serde::Serialize>(path: &Path, value: &T) -> Result<(), CliError> {
+    let failed = |error| CliError::Write { path: path.to_owned(), error };
+    let mut text = serde_json::to_string_pretty(value).map_err(|error| failed(error.into()))?;
+    text.push('\n');
+    // A device or pipe is written as it is.
+    if std::fs::metadata(path).is_ok_and(|data| !data.is_file()) {
+        return std::fs::write(path, text).map_err(failed);
+    }
+    let beside = path.with_extension(format!("{}.tmp", std::process::id()));
+    let written = std::fs::write(&beside, text).and_then(|()| std::fs::rename(&beside, path));
+    written.map_err(|error| {
+        // The first error is the one to tell.
+        let _ = std::fs::remove_file(&beside);
+        failed(error)
+    })
+}
+
+/// Reads a JSON file of ours.
+pub(crate) fn read_json<T: serde::de::DeserializeOwned>(
+    path: &Path,
+    help: &'static str,
+) -> Result<T, CliError> {
+    let failed = |error: std::io::Error| CliError::Read { path: path.to_owned(), error, help };
+    let text = std::fs::read_to_string(path).map_err(failed)?;
+    serde_json::from_str(&text).map_err(|error| failed(error.into()))
+}

@@ -1,0 +1,124 @@
+//! From a campaign to the JSON contract.
+//!
+//! Deliberately absent: writing files (the command does) and text for people (`text`).
+
+use std::collections::BTreeMap;
+
+use hotfire_plan::shell_quote;
+
+use super::json::{PlanResult, Report, Summary, Unavailable};
+use crate::campaign::{CampaignReport, SubjectReport};
+use crate::diagnose::Finding;
+use crate::judge::exit_code;
+
+/// The contract's version.
+const SCHEMA: &str = "hotfire/1";
+
+/// What the report says of the invocation itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Invocation {
+    /// The verb.
+    pub verb: String,
+    /// The command line.
+    pub command: Vec<String>,
+    /// The seed.
+    pub seed: u64,
+    /// Wall time in seconds.
+    pub seconds: f64,
+}
+
+/// The whole answer of an invocation that ran plans.
+#[must_use]
+pub fn assemble(campaign: &CampaignReport, invocation: &Invocation) -> Report {
+    let verdicts: Vec<_> =
+        campaign.subjects.iter().map(|subject| subject.verdict.clone()).collect();
+    let findings = findings(campaign);
+    let attempts = || campaign.subjects.iter().flat_map(|subject| &subject.attempts);
+    let blind = |findings: &[Finding]| findings.iter().any(|finding| finding.code.starts_with('E'));
+    let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    Report {
+        schema: SCHEMA.to_owned(),
+        verb: invocation.verb.clone(),
+        seed: Some(format!("{:#x}", invocation.seed)),
+        exit_code: campaign.interrupted.map_or_else(|| exit_code(&verdicts), |signal| 128 + signal),
+        command: invocation.command.clone(),
+        summary: Summary {
+            runs: count(attempts().count()),
+            passed: count(attempts().filter(|run| run.findings.is_empty()).count()),
+            failed: count(
+                attempts().filter(|run| !run.findings.is_empty() && !blind(&run.findings)).count(),
+            ),
+            findings: count(findings.len()),
+            skipped: count(verdicts.iter().filter(|verdict| verdict.status == "SKIP").count()),
+            blind: count(attempts().filter(|run| blind(&run.findings)).count()),
+            seconds: invocation.seconds,
+        },
+        results: campaign.subjects.iter().map(result).collect(),
+        findings,
+        unavailable: unavailable(campaign),
+    }
+}
+
+/// The command that shows a plan again, safe to paste into a shell.
+#[must_use]
+pub fn reproduce_command(subject: &SubjectReport) -> String {
+    format!("hotfire replay {}", shell_quote(&subject.subject.plan.to_string()))
+}
+
+fn result(report: &SubjectReport) -> PlanResult {
+    let verdict = &report.verdict;
+    PlanResult {
+        scenario: report.subject.scenario.clone(),
+        engine: report.subject.engine.to_string(),
+        plan: report.subject.plan.to_string(),
+        status: verdict.status.clone(),
+        expected: verdict.expected.clone(),
+        verdict: verdict.verdict.name().to_owned(),
+        runs: verdict.runs,
+        failed: verdict.failed,
+        rate: report.rate.clone(),
+        finding: verdict.finding_id.clone(),
+        reason: verdict.reason.clone(),
+    }
+}
+
+/// Every finding once, by its id; the first run that showed it speaks for it.
+fn findings(campaign: &CampaignReport) -> Vec<Finding> {
+    let mut seen: BTreeMap<&str, ()> = BTreeMap::new();
+    let mut findings = Vec::new();
+    for subject in &campaign.subjects {
+        for finding in subject.attempts.iter().flat_map(|attempt| &attempt.findings) {
+            if seen.insert(&finding.id, ()).is_none() {
+                findings.push(complete(finding, subject));
+            }
+        }
+    }
+    findings
+}
+
+/// A finding with what only the campaign knows.
+#[must_use]
+pub fn complete(finding: &Finding, subject: &SubjectReport) -> Finding {
+    Finding {
+        reproduced: subject.fresh,
+        reproduce: Some(reproduce_command(subject)),
+        ..finding.clone()
+    }
+}
+
+fn unavailable(campaign: &CampaignReport) -> Vec<Unavailable> {
+    let mut notes: BTreeMap<(String, String), ()> = BTreeMap::new();
+    for attempt in campaign.subjects.iter().flat_map(|subject| &subject.attempts) {
+        let observation = &attempt.observation;
+        if let crate::observe::Fact::Unavailable(reason) = &observation.recorder {
+            notes.insert(("recorder".to_owned(), reason.clone()), ());
+        }
+        if let Some(note) = &observation.mode_note {
+            notes.insert(("fork mode".to_owned(), note.clone()), ());
+        }
+        for error in &observation.soft_errors {
+            notes.insert(("a part of an observation".to_owned(), error.clone()), ());
+        }
+    }
+    notes.into_keys().map(|(what, reason)| Unavailable { what, reason }).collect()
+}
