@@ -51,6 +51,10 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     let before = Leftovers::count();
+    if !sees_an_engine(&before) {
+        eprintln!("the census does not see a living engine");
+        return ExitCode::FAILURE;
+    }
     for round in 1..=rounds {
         if let Err(wrong) = lifecycle(&mut random) {
             eprintln!("round {round}: {wrong}");
@@ -60,6 +64,17 @@ fn main() -> ExitCode {
     let after = Leftovers::count();
     println!("{rounds} lifecycles; before {before:?}, after {after:?}");
     if before == after { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Whether a living engine with a worker process shows in a census.
+fn sees_an_engine(without: &Leftovers) -> bool {
+    let engine = support::create(&["device=aux", "process=1"]);
+    let with = Leftovers::count();
+    engine.is_ok()
+        && with.arenas == without.arenas + 1
+        && with.threads == without.threads + 1
+        && with.fds == without.fds + 1
+        && with.children != without.children
 }
 
 fn lifecycle(random: &mut Random) -> Result<(), String> {
@@ -124,20 +139,24 @@ impl Leftovers {
     fn count() -> Self {
         let entries = |path| std::fs::read_dir(path).map_or(0, Iterator::count);
         let text = |path| std::fs::read_to_string(path).unwrap_or_default();
-        // A device's arena is the only mapping that is this long.
-        let device = |line: &&str| {
-            let bounds = line.split_whitespace().next().and_then(|range| range.split_once('-'));
-            let address = |digits| u64::from_str_radix(digits, 16).unwrap_or(0);
-            bounds.is_some_and(|(from, to)| address(to) - address(from) == 5 << 20)
-                && line.trim_end().ends_with(" 0")
-        };
         Self {
             threads: entries("/proc/self/task"),
             fds: entries("/proc/self/fd"),
             children: text("/proc/thread-self/children"),
-            arenas: text("/proc/self/maps").lines().filter(device).count(),
+            arenas: device_arenas(&text("/proc/self/smaps")),
         }
     }
+}
+
+/// Mappings as long as a device's arena and, as it is, not reserved for (`nr`).
+fn device_arenas(smaps: &str) -> usize {
+    let mut lines = smaps.lines();
+    let mut count = 0;
+    while lines.any(|line| line.starts_with("Size:") && line.ends_with(" 5120 kB")) {
+        let flags = lines.find_map(|line| line.strip_prefix("VmFlags:"));
+        count += usize::from(flags.is_some_and(|flags| flags.split(' ').any(|flag| flag == "nr")));
+    }
+    count
 }
 
 /// SplitMix64 (Steele, Lea, Flood 2014).
