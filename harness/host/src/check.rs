@@ -1,23 +1,27 @@
 //! What a plan may not ask of this host; told before its first step is run.
 
+use std::sync::Arc;
+
 use hotfire_plan::model::Operation;
 use hotfire_plan::{Item, Plan, Step};
 
 use crate::engine::EngineKind;
 use crate::error::HostError;
 
-use std::sync::Arc;
-
 /// Says why the plan cannot be run here.
 pub(crate) fn check(plan: &Plan, kinds: &[Arc<dyn EngineKind>]) -> Result<(), HostError> {
-    items(&plan.items, false, kinds)
+    every_step(&plan.items, false, kinds)
 }
 
-fn items(items_: &[Item], in_lane: bool, kinds: &[Arc<dyn EngineKind>]) -> Result<(), HostError> {
-    items_.iter().try_for_each(|item| match item {
+fn every_step(
+    items: &[Item],
+    in_lane: bool,
+    kinds: &[Arc<dyn EngineKind>],
+) -> Result<(), HostError> {
+    items.iter().try_for_each(|item| match item {
         Item::Step(step) => one_step(step, in_lane, kinds),
-        Item::Lanes(lanes) => lanes.iter().try_for_each(|lane| items(lane, true, kinds)),
-        Item::Repeat { body, .. } | Item::UntilJoined(body) => items(body, in_lane, kinds),
+        Item::Lanes(lanes) => lanes.iter().try_for_each(|lane| every_step(lane, true, kinds)),
+        Item::Repeat { body, .. } | Item::UntilJoined(body) => every_step(body, in_lane, kinds),
         Item::Pause { .. } => Ok(()),
         Item::Order(_) => Err(HostError::NotAvailableYet("`@order(…)`")),
     })
