@@ -138,26 +138,27 @@ fn phase(at_exit: bool, step: Option<&FindingStep>, steps: &Steps<'_>) -> Phase 
 
 fn place_of(step: Option<&FindingStep>, at_exit: bool) -> String {
     match step {
-        _ if at_exit => " on its way out".to_owned(),
+        _ if at_exit => " on the way out".to_owned(),
         Some(step) => format!(" in step {} `{}`", step.index, step.text),
         None => " outside of any step".to_owned(),
     }
 }
 
 fn title(crash: &Crash, signal: i32, step: Option<&FindingStep>, at_exit: bool) -> String {
-    let who = if crash.victim.is_child { "the child" } else { "a process that the child made" };
     let what = match signal {
-        signals::SIGSEGV => "accessed memory that it may not",
-        signals::SIGABRT => "aborted",
-        signals::SIGBUS => "accessed memory without backing",
-        signals::SIGFPE => "made an arithmetic error",
-        signals::SIGILL => "ran an illegal instruction",
-        signals::SIGTRAP => "ran into a trap",
-        signals::SIGSYS => "made a forbidden system call",
-        _ => "was ended",
+        signals::SIGSEGV => "illegal memory access",
+        signals::SIGABRT => "abort",
+        signals::SIGBUS => "access to memory without backing",
+        signals::SIGFPE => "arithmetic error",
+        signals::SIGILL => "illegal instruction",
+        signals::SIGTRAP => "trap",
+        signals::SIGSYS => "forbidden system call",
+        _ => "death by a signal",
     };
-    let name = signal_name(crash.signal);
-    format!("{who} {what} ({name}){}", place_of(step, at_exit))
+    let who = if crash.victim.is_child { "" } else { " of a process that the child made" };
+    // The status word names the signal, but for deaths at exit.
+    let name = if at_exit { format!(" ({})", signal_name(crash.signal)) } else { String::new() };
+    format!("{what}{who}{name}{}", place_of(step, at_exit))
 }
 
 fn victim(crash: &Crash) -> FindingVictim {

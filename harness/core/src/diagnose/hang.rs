@@ -13,10 +13,7 @@ use super::signature::{new_finding, seal};
 use super::signs::evidence;
 use super::steps::{Steps, step_that_matters};
 use super::threads::finding_thread;
-use crate::observe::{Observation, Stall, StallReason, Wait};
-
-/// Threads named in the evidence; the finding's `threads` has them all.
-const THREADS_SHOWN_MAX: usize = 4;
+use crate::observe::{Observation, Stall, StallReason, Thread};
 
 /// The finding of a run that the supervisor ended.
 pub(crate) fn stall_finding(observation: &Observation, context: &Context<'_>) -> Option<Finding> {
@@ -41,8 +38,14 @@ pub(crate) fn stall_finding(observation: &Observation, context: &Context<'_>) ->
         "recorder",
         format!("no step began or ended for {} ms", stall.quiet_us / 1000),
     ));
-    finding.evidence.extend(thread_lines(stall));
-    finding.threads = stall.threads.iter().map(finding_thread).collect();
+    finding.evidence.extend(busy_line(stall));
+    let (stepping, others): (Vec<&Thread>, Vec<&Thread>) =
+        stall.threads.iter().partition(|thread| {
+            let lane = steps.lane_of(thread.tid);
+            in_flight.iter().any(|step| Some(step.lane) == lane)
+        });
+    // Those that are in a step come first: there may be hundreds.
+    finding.threads = stepping.into_iter().chain(others).map(finding_thread).collect();
     finding.step = step;
     Some(seal(finding, &in_flight, &steps))
 }
@@ -70,23 +73,11 @@ fn code_and_title(stall: &Stall, step: Option<&FindingStep>) -> (Code, String) {
     }
 }
 
-fn thread_lines(stall: &Stall) -> Vec<Evidence> {
-    let waiting = stall.threads.iter().filter(|thread| !matches!(thread.wait, Wait::None));
-    let mut lines: Vec<Evidence> = waiting
-        .take(THREADS_SHOWN_MAX)
-        .map(|thread| {
-            let shown = finding_thread(thread);
-            let wait = shown.waits_on.unwrap_or_default();
-            let text = format!("thread {} `{}` waits on {wait}", thread.tid, thread.name);
-            evidence("process table", text)
-        })
-        .collect();
+/// Threads that run, which no list of waits would show.
+fn busy_line(stall: &Stall) -> Option<Evidence> {
     let busy = stall.threads.iter().filter(|thread| thread.state == 'R').count();
-    if busy > 0 {
-        let of = stall.threads.len();
-        lines.push(evidence("process table", format!("{busy} of {of} threads run")));
-    }
-    lines
+    let of = stall.threads.len();
+    (busy > 0).then(|| evidence("process table", format!("{busy} of {of} threads run")))
 }
 
 /// The finding of a heartbeat that stopped for longer than allowed. A crash also stops it, and is

@@ -16,10 +16,11 @@ pub(crate) struct ReleasedRange {
 }
 
 impl ReleasedRange {
-    pub(crate) fn describe(&self) -> String {
+    pub(crate) fn describe(&self, now_ns: u64) -> String {
         let end = self.start.saturating_add(self.bytes);
+        let us = now_ns.saturating_sub(self.released_ns) / 1000;
         format!(
-            "the address lies in memory of a {} that was released: {:#x}-{end:#x}",
+            "the address lies in a {} released {us} µs before the crash: {:#x}-{end:#x}",
             self.resource, self.start
         )
     }

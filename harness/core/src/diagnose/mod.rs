@@ -28,7 +28,7 @@ pub use code::Code;
 pub use contract::skip_reason;
 pub use facts::{Context, Facts};
 pub use finding::*;
-pub use rule::{Rule, Sign};
+pub use rule::{Rule, Seen, Sign};
 pub use rules::{CRASH_RULES, HANG_RULES};
 pub use signals::signal_name;
 pub use stage::diagnose;

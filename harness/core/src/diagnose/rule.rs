@@ -5,15 +5,24 @@
 use super::facts::Facts;
 use super::finding::{Evidence, LikelyCause};
 
-/// A question to the facts; its answer is evidence.
-pub(crate) type Question = fn(&Facts<'_>) -> Option<Evidence>;
+/// How a sign was seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Seen {
+    /// It adds a line of evidence.
+    Line(Evidence),
+    /// The finding's first line of evidence (signal, code, thread, address) tells it already.
+    Told,
+}
+
+/// A question to the facts.
+pub(crate) type Question = fn(&Facts<'_>) -> Option<Seen>;
 
 /// A named question to the facts.
 #[derive(Clone, Copy)]
 pub struct Sign {
     /// Its name, unique within a rule.
     pub name: &'static str,
-    /// The evidence, where the sign is seen.
+    /// How it is seen; `None` where it is not.
     pub holds: Question,
 }
 
@@ -34,7 +43,7 @@ impl Rule {
     /// The evidence of all signs, or `None` when one is missing. A sign named in `without` is not
     /// asked: tests prove with it that each sign is needed.
     #[must_use]
-    pub fn evidence(&self, facts: &Facts<'_>, without: Option<&str>) -> Option<Vec<Evidence>> {
+    pub fn evidence(&self, facts: &Facts<'_>, without: Option<&str>) -> Option<Vec<Seen>> {
         self.signs
             .iter()
             .filter(|sign| without != Some(sign.name))
@@ -59,6 +68,11 @@ pub(crate) struct Decision {
 pub(crate) fn decide(rules: &[Rule], facts: &Facts<'_>) -> Option<Decision> {
     rules.iter().find_map(|rule| {
         let evidence = rule.evidence(facts, None)?;
+        let evidence = evidence.into_iter().filter_map(|seen| match seen {
+            Seen::Line(line) => Some(line),
+            Seen::Told => None,
+        });
+        let evidence = evidence.collect();
         Some(Decision { class: rule.class, cause: rule.cause(), evidence })
     })
 }

@@ -31,7 +31,7 @@ pub const CRASH_RULES: &[Rule] = &[
     Rule {
         name: "use-after-free",
         class: "use-after-free",
-        text: "memory was used after the engine had released it",
+        text: "memory was used after its release",
         signs: &[
             sign("in-released-memory", signs::is_in_released_memory),
             sign("not-live", signs::is_in_no_live_range),
@@ -41,7 +41,7 @@ pub const CRASH_RULES: &[Rule] = &[
     Rule {
         name: "stack-overflow",
         class: "stack-overflow",
-        text: "the thread ran out of stack: recursion too deep, or a frame too large",
+        text: "the stack is used up: recursion too deep, or a frame too large",
         signs: &[
             sign("below-stack", signs::is_below_stack),
             sign("near-stack-pointer", signs::is_near_stack_pointer),
@@ -61,7 +61,7 @@ pub const CRASH_RULES: &[Rule] = &[
     Rule {
         name: "null-dereference",
         class: "null-dereference",
-        text: "a null pointer, or a member of a null object, was accessed",
+        text: "a null pointer, or a member of a null object, was used",
         signs: &[
             sign("near-null", signs::is_near_null),
             sign("unmapped", signs::is_unmapped),
@@ -82,7 +82,7 @@ pub const CRASH_RULES: &[Rule] = &[
     Rule {
         name: "non-canonical-address",
         class: "non-canonical-address",
-        text: "the address is no address at all: an overwritten or uninitialised pointer",
+        text: "the pointer holds no address: overwritten or uninitialised",
         signs: &[
             sign("non-canonical-operand", signs::has_non_canonical_operand),
             sign("general-protection", signs::is_general_protection),
@@ -92,7 +92,7 @@ pub const CRASH_RULES: &[Rule] = &[
     Rule {
         name: "file-truncated",
         class: "file-truncated",
-        text: "a mapped file is shorter than its mapping: it was truncated, or is incomplete",
+        text: "a mapped file is shorter than its mapping",
         signs: &[
             sign("behind-file-end", signs::is_behind_file_end),
             sign("without-backing", signs::is_without_backing),
@@ -109,18 +109,18 @@ pub const CRASH_RULES: &[Rule] = &[
     ),
     abort_rule!(
         "stack-smashing",
-        "a function wrote behind the end of an array on its stack",
+        "a function overran an array on its stack",
         texts::says_stack_smashing
     ),
     abort_rule!(
         "pure-virtual-call",
-        "a virtual function was called on an object under construction or destruction",
+        "an object was used while under construction or destruction",
         texts::says_pure_virtual
     ),
     abort_rule!("assertion", "an assertion failed", texts::says_assertion),
     abort_rule!(
         "explicit-abort",
-        "the program called abort() without a line that says why",
+        "abort() was called, without a line that says why",
         texts::says_nothing_known
     ),
     Rule {
@@ -132,7 +132,7 @@ pub const CRASH_RULES: &[Rule] = &[
     Rule {
         name: "external-kill",
         class: "external-kill",
-        text: "a process that does not belong to the run sent the signal",
+        text: "a process outside of the run sent the signal",
         signs: &[sign("from-outside", signs::is_from_outside), sign("sent", signs::is_sent)],
     },
     Rule {
@@ -144,7 +144,7 @@ pub const CRASH_RULES: &[Rule] = &[
     Rule {
         name: "illegal-instruction",
         class: "illegal-instruction",
-        text: "the processor does not know the instruction, or it is a trap on purpose",
+        text: "an instruction unknown to the processor, or a trap on purpose",
         signs: &[sign("ill", signs::is_ill), sign("raised-by-kernel", signs::is_raised_by_kernel)],
     },
 ];

@@ -5,7 +5,8 @@
 use super::facts::Facts;
 use super::finding::Evidence;
 use super::ledger;
-use super::signals::{self, code_name, signal_name};
+use super::rule::Seen;
+use super::signals;
 use crate::observe::{Mapping, StallReason, Wait};
 
 /// Addresses below this are never mapped for programs (vm.mmap_min_addr is 64 KiB).
@@ -21,105 +22,95 @@ pub(crate) fn evidence(source: &str, text: String) -> Evidence {
     Evidence { text, source: source.to_owned() }
 }
 
-fn signal_is(facts: &Facts<'_>, wanted: i32) -> Option<Evidence> {
-    (facts.signal()? == wanted)
-        .then(|| evidence("siginfo", format!("the signal is {}", signal_name(wanted))))
+/// The same as a sign's answer.
+pub(crate) fn line(source: &str, text: String) -> Seen {
+    Seen::Line(evidence(source, text))
 }
 
-fn code_is(facts: &Facts<'_>, signal: i32, wanted: i32) -> Option<Evidence> {
-    (facts.code()? == wanted).then(|| {
-        evidence("siginfo", format!("si_code is {} ({wanted})", code_name(signal, wanted)))
-    })
+fn signal_is(facts: &Facts<'_>, wanted: i32) -> Option<Seen> {
+    (facts.signal()? == wanted).then_some(Seen::Told)
 }
 
-pub(crate) fn is_segv(facts: &Facts<'_>) -> Option<Evidence> {
+fn code_is(facts: &Facts<'_>, wanted: i32) -> Option<Seen> {
+    (facts.code()? == wanted).then_some(Seen::Told)
+}
+
+pub(crate) fn is_segv(facts: &Facts<'_>) -> Option<Seen> {
     signal_is(facts, signals::SIGSEGV)
 }
 
-pub(crate) fn is_bus(facts: &Facts<'_>) -> Option<Evidence> {
+pub(crate) fn is_bus(facts: &Facts<'_>) -> Option<Seen> {
     signal_is(facts, signals::SIGBUS)
 }
 
-pub(crate) fn is_abort(facts: &Facts<'_>) -> Option<Evidence> {
+pub(crate) fn is_abort(facts: &Facts<'_>) -> Option<Seen> {
     signal_is(facts, signals::SIGABRT)
 }
 
-pub(crate) fn is_fpe(facts: &Facts<'_>) -> Option<Evidence> {
+pub(crate) fn is_fpe(facts: &Facts<'_>) -> Option<Seen> {
     signal_is(facts, signals::SIGFPE)
 }
 
-pub(crate) fn is_ill(facts: &Facts<'_>) -> Option<Evidence> {
+pub(crate) fn is_ill(facts: &Facts<'_>) -> Option<Seen> {
     signal_is(facts, signals::SIGILL)
 }
 
 /// Any signal but SIGABRT, whose senders and texts have rules of their own.
-pub(crate) fn is_no_abort(facts: &Facts<'_>) -> Option<Evidence> {
-    let signal = facts.signal()?;
-    (signal != signals::SIGABRT)
-        .then(|| evidence("siginfo", format!("the signal is {}", signal_name(signal))))
+pub(crate) fn is_no_abort(facts: &Facts<'_>) -> Option<Seen> {
+    (facts.signal()? != signals::SIGABRT).then_some(Seen::Told)
 }
 
-pub(crate) fn is_memory_fault(facts: &Facts<'_>) -> Option<Evidence> {
-    let signal = facts.signal()?;
-    signals::is_memory_fault(signal)
-        .then(|| evidence("siginfo", format!("the signal is {}", signal_name(signal))))
+pub(crate) fn is_memory_fault(facts: &Facts<'_>) -> Option<Seen> {
+    signals::is_memory_fault(facts.signal()?).then_some(Seen::Told)
 }
 
-pub(crate) fn is_unmapped(facts: &Facts<'_>) -> Option<Evidence> {
-    code_is(facts, signals::SIGSEGV, signals::SEGV_MAPERR)
+pub(crate) fn is_unmapped(facts: &Facts<'_>) -> Option<Seen> {
+    code_is(facts, signals::SEGV_MAPERR)
 }
 
-pub(crate) fn is_forbidden(facts: &Facts<'_>) -> Option<Evidence> {
-    code_is(facts, signals::SIGSEGV, signals::SEGV_ACCERR)
+pub(crate) fn is_forbidden(facts: &Facts<'_>) -> Option<Seen> {
+    code_is(facts, signals::SEGV_ACCERR)
 }
 
-pub(crate) fn is_without_backing(facts: &Facts<'_>) -> Option<Evidence> {
-    code_is(facts, signals::SIGBUS, signals::BUS_ADRERR)
+pub(crate) fn is_without_backing(facts: &Facts<'_>) -> Option<Seen> {
+    code_is(facts, signals::BUS_ADRERR)
 }
 
-pub(crate) fn is_integer_division(facts: &Facts<'_>) -> Option<Evidence> {
-    code_is(facts, signals::SIGFPE, signals::FPE_INTDIV)
+pub(crate) fn is_integer_division(facts: &Facts<'_>) -> Option<Seen> {
+    code_is(facts, signals::FPE_INTDIV)
 }
 
 /// The kernel reports a general protection fault with SI_KERNEL and address 0.
-pub(crate) fn is_general_protection(facts: &Facts<'_>) -> Option<Evidence> {
+pub(crate) fn is_general_protection(facts: &Facts<'_>) -> Option<Seen> {
     (facts.code()? == signals::SI_KERNEL && facts.address().unwrap_or(0) == 0)
-        .then(|| evidence("siginfo", "si_code is SI_KERNEL (128) without an address".to_owned()))
+        .then(|| line("siginfo", "si_code is SI_KERNEL (128) without an address".to_owned()))
 }
 
 /// Positive codes up to SI_KERNEL come from the kernel; zero and negative ones from a sender.
-pub(crate) fn is_raised_by_kernel(facts: &Facts<'_>) -> Option<Evidence> {
-    let code = facts.code()?;
-    (code > 0).then(|| evidence("siginfo", format!("the kernel raised it (si_code {code})")))
+pub(crate) fn is_raised_by_kernel(facts: &Facts<'_>) -> Option<Seen> {
+    (facts.code()? > 0).then_some(Seen::Told)
 }
 
-pub(crate) fn is_sent(facts: &Facts<'_>) -> Option<Evidence> {
-    let code = facts.code()?;
-    (code <= 0).then(|| {
-        evidence(
-            "siginfo",
-            format!("it was sent ({})", code_name(facts.signal().unwrap_or(0), code)),
-        )
-    })
+pub(crate) fn is_sent(facts: &Facts<'_>) -> Option<Seen> {
+    (facts.code()? <= 0).then_some(Seen::Told)
 }
 
-pub(crate) fn is_from_itself(facts: &Facts<'_>) -> Option<Evidence> {
+pub(crate) fn is_from_itself(facts: &Facts<'_>) -> Option<Seen> {
     let sender = facts.sender()?;
     let is_own = facts.crash?.victim.pid == sender;
-    is_own.then(|| evidence("siginfo", format!("the sender is the process itself (pid {sender})")))
+    is_own.then(|| line("siginfo", format!("the sender is the process itself (pid {sender})")))
 }
 
-pub(crate) fn is_from_outside(facts: &Facts<'_>) -> Option<Evidence> {
+pub(crate) fn is_from_outside(facts: &Facts<'_>) -> Option<Seen> {
     let sender = facts.sender()?;
-    (!facts.is_of_run(sender)).then(|| {
-        evidence("siginfo", format!("the sender, pid {sender}, is no process of this run"))
-    })
+    (!facts.is_of_run(sender))
+        .then(|| line("siginfo", format!("the sender, pid {sender}, is no process of this run")))
 }
 
-pub(crate) fn is_near_null(facts: &Facts<'_>) -> Option<Evidence> {
+pub(crate) fn is_near_null(facts: &Facts<'_>) -> Option<Seen> {
     let address = facts.address()?;
     (address < NULL_PAGE_BYTES)
-        .then(|| evidence("siginfo", format!("the address {address:#x} lies in the first 64 KiB")))
+        .then(|| line("siginfo", format!("the address {address:#x} lies in the first 64 KiB")))
 }
 
 /// A canonical x86-64 address repeats bit 47 in all bits above (four-level paging).
@@ -128,23 +119,23 @@ fn is_canonical(address: u64) -> bool {
     top == 0 || top == 0x1_ffff
 }
 
-pub(crate) fn has_non_canonical_operand(facts: &Facts<'_>) -> Option<Evidence> {
+pub(crate) fn has_non_canonical_operand(facts: &Facts<'_>) -> Option<Seen> {
     let registers = facts.registers()?;
     let operands = super::instruction::address_registers(&facts.crash?.instruction)?;
     operands.into_iter().find_map(|register| {
         let value = register.value(registers)?;
         (!is_canonical(value)).then(|| {
             let name = register.name();
-            evidence("registers", format!("the instruction goes through {name} = {value:#x}"))
+            line("registers", format!("the instruction goes through {name} = {value:#x}"))
         })
     })
 }
 
-pub(crate) fn is_near_stack_pointer(facts: &Facts<'_>) -> Option<Evidence> {
+pub(crate) fn is_near_stack_pointer(facts: &Facts<'_>) -> Option<Seen> {
     let (address, sp) = (facts.address()?, facts.registers()?.rsp);
     (address.abs_diff(sp) < FRAME_BYTES_MAX).then(|| {
         let text = format!("the address {address:#x} lies near the stack pointer {sp:#x}");
-        evidence("registers", text)
+        line("registers", text)
     })
 }
 
@@ -157,7 +148,7 @@ fn is_stack(mapping: &Mapping) -> bool {
 }
 
 /// The address lies below a stack: in its guard mapping, or in the gap under the main stack.
-pub(crate) fn is_below_stack(facts: &Facts<'_>) -> Option<Evidence> {
+pub(crate) fn is_below_stack(facts: &Facts<'_>) -> Option<Seen> {
     let address = facts.address()?;
     let map = facts.map()?;
     let above = map.above.as_ref()?;
@@ -169,26 +160,26 @@ pub(crate) fn is_below_stack(facts: &Facts<'_>) -> Option<Evidence> {
     };
     below.then(|| {
         let text = format!("it lies below the stack at {:#x}-{:#x}", above.start, above.end);
-        evidence("maps", text)
+        line("maps", text)
     })
 }
 
-pub(crate) fn is_at_pc(facts: &Facts<'_>) -> Option<Evidence> {
+pub(crate) fn is_at_pc(facts: &Facts<'_>) -> Option<Seen> {
     let (address, pc) = (facts.address()?, facts.registers()?.rip);
     (address == pc).then(|| {
-        evidence("registers", format!("the fault address is the program counter itself, {pc:#x}"))
+        line("registers", format!("the fault address is the program counter itself, {pc:#x}"))
     })
 }
 
-pub(crate) fn is_not_at_pc(facts: &Facts<'_>) -> Option<Evidence> {
+pub(crate) fn is_not_at_pc(facts: &Facts<'_>) -> Option<Seen> {
     let (address, pc) = (facts.address()?, facts.registers()?.rip);
     (address != pc).then(|| {
         let text = format!("the instruction at {pc:#x} accessed {address:#x}");
-        evidence("registers", text)
+        line("registers", text)
     })
 }
 
-pub(crate) fn is_not_executable(facts: &Facts<'_>) -> Option<Evidence> {
+pub(crate) fn is_not_executable(facts: &Facts<'_>) -> Option<Seen> {
     let text = match &facts.map()?.inside {
         None => "nothing is mapped there".to_owned(),
         Some(mapping) if !mapping.permissions.contains('x') => {
@@ -196,55 +187,54 @@ pub(crate) fn is_not_executable(facts: &Facts<'_>) -> Option<Evidence> {
         }
         Some(_) => return None,
     };
-    Some(evidence("maps", text))
+    Some(line("maps", text))
 }
 
 /// An access to readable memory that its permissions forbid can only be a write, or an execution
 /// (which the program counter tells apart).
-pub(crate) fn is_read_only(facts: &Facts<'_>) -> Option<Evidence> {
+pub(crate) fn is_read_only(facts: &Facts<'_>) -> Option<Seen> {
     let mapping = facts.inside()?;
     mapping.permissions.starts_with("r-").then(|| {
         let place = if mapping.path.is_empty() { "anonymous memory" } else { &mapping.path };
-        evidence("maps", format!("{place} is mapped read-only ({})", mapping.permissions))
+        line("maps", format!("{place} is mapped read-only ({})", mapping.permissions))
     })
 }
 
 /// The address lies in a file mapping, on a page behind the file's last one.
-pub(crate) fn is_behind_file_end(facts: &Facts<'_>) -> Option<Evidence> {
+pub(crate) fn is_behind_file_end(facts: &Facts<'_>) -> Option<Seen> {
     let mapping = facts.inside()?;
     let bytes = mapping.file_bytes?;
     let offset = facts.address()?.checked_sub(mapping.start)?.checked_add(mapping.offset)?;
     (offset / PAGE_BYTES * PAGE_BYTES >= bytes).then(|| {
         let text = format!("byte {offset} of {} is mapped, the file has {bytes}", mapping.path);
-        evidence("maps", text)
+        line("maps", text)
     })
 }
 
 /// The address lies in memory that was acquired, and released before the crash.
-pub(crate) fn is_in_released_memory(facts: &Facts<'_>) -> Option<Evidence> {
+pub(crate) fn is_in_released_memory(facts: &Facts<'_>) -> Option<Seen> {
     let crash_ns = facts.crash?.time_ns;
     let range = ledger::released_range(facts.ledger?, facts.address()?, crash_ns)?;
-    let us = crash_ns.saturating_sub(range.released_ns) / 1000;
-    Some(evidence("ledger", format!("{}, {us} µs before the crash", range.describe())))
+    Some(line("ledger", range.describe(crash_ns)))
 }
 
-pub(crate) fn is_in_no_live_range(facts: &Facts<'_>) -> Option<Evidence> {
+pub(crate) fn is_in_no_live_range(facts: &Facts<'_>) -> Option<Seen> {
     let live = ledger::is_live(facts.ledger?, facts.address()?, facts.crash?.time_ns);
-    (!live).then(|| evidence("ledger", "nothing acquired later holds that address".to_owned()))
+    (!live).then(|| line("ledger", "nothing acquired later holds that address".to_owned()))
 }
 
-pub(crate) fn is_endless_wait(facts: &Facts<'_>) -> Option<Evidence> {
+pub(crate) fn is_endless_wait(facts: &Facts<'_>) -> Option<Seen> {
     let stall = facts.observation.stall.as_ref()?;
     (stall.reason == StallReason::EndlessWait).then(|| {
         let count = stall.threads.len();
         let text =
             format!("all {count} threads of the run sit in waits that nobody outside can end");
-        evidence("process table", text)
+        line("process table", text)
     })
 }
 
 /// At least two lanes are in a step whose thread waits for a private lock, each for another one.
-pub(crate) fn has_lanes_on_locks(facts: &Facts<'_>) -> Option<Evidence> {
+pub(crate) fn has_lanes_on_locks(facts: &Facts<'_>) -> Option<Seen> {
     let stall = facts.observation.stall.as_ref()?;
     let lanes = &facts.observation.recorder.known()?.lanes;
     let in_step = lanes.iter().filter(|lane| lane.in_flight.is_some());
@@ -258,7 +248,7 @@ pub(crate) fn has_lanes_on_locks(facts: &Facts<'_>) -> Option<Evidence> {
     locks.sort_unstable();
     locks.dedup();
     let [first, second, ..] = locks.as_slice() else { return None };
-    Some(evidence(
+    Some(line(
         "process table",
         format!("two lanes wait for locks, without a time limit: {first:#x} and {second:#x}"),
     ))

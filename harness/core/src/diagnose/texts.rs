@@ -4,8 +4,8 @@
 //! Deliberately absent: any package's own lines.
 
 use super::facts::Facts;
-use super::finding::Evidence;
-use super::signs::evidence;
+use super::rule::Seen;
+use super::signs::line;
 
 /// Lines that tell an aborting cause, each by a test of its own.
 type LineTest = fn(&str) -> bool;
@@ -76,14 +76,14 @@ const ABORT_LINES: &[LineTest] = &[
     is_bare_terminate,
 ];
 
-fn says(facts: &Facts<'_>, test: LineTest) -> Option<Evidence> {
-    let line = facts.error_line(test)?;
-    Some(evidence("stderr", format!("the output says: {}", line.trim())))
+fn says(facts: &Facts<'_>, test: LineTest) -> Option<Seen> {
+    let said = facts.error_line(test)?;
+    Some(line("stderr", format!("the output says: {}", said.trim())))
 }
 
 macro_rules! text_signs {
     ($($sign:ident = $test:ident,)*) => {
-        $(pub(crate) fn $sign(facts: &Facts<'_>) -> Option<Evidence> { says(facts, $test) })*
+        $(pub(crate) fn $sign(facts: &Facts<'_>) -> Option<Seen> { says(facts, $test) })*
     };
 }
 
@@ -98,9 +98,9 @@ text_signs! {
 }
 
 /// None of the known lines was printed.
-pub(crate) fn says_nothing_known(facts: &Facts<'_>) -> Option<Evidence> {
+pub(crate) fn says_nothing_known(facts: &Facts<'_>) -> Option<Seen> {
     let none = ABORT_LINES.iter().all(|test| facts.error_line(test).is_none());
-    none.then(|| evidence("stderr", "no known line of a runtime precedes it".to_owned()))
+    none.then(|| line("stderr", "no known line of a runtime precedes it".to_owned()))
 }
 
 #[cfg(test)]

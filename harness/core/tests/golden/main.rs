@@ -10,5 +10,6 @@
 
 mod build;
 mod findings;
+mod reports;
 mod rules;
 mod verdicts;

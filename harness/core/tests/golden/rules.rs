@@ -402,3 +402,21 @@ fn a_truncated_file_is_named() {
     let finding = file_truncated().fires.finding();
     assert_eq!(finding.file.as_deref(), Some("/m/tiny.gguf"));
 }
+
+/// The classes of the JSON contract `hotfire/1`.
+const CLASSES: &str = "null-dereference wild-pointer non-canonical-address use-after-free \
+    double-free heap-corruption out-of-bounds stack-overflow wild-jump code-unloaded \
+    write-to-read-only file-truncated misaligned illegal-instruction divide-error \
+    uncaught-exception assertion explicit-abort thread-not-joined forced-unwind \
+    pure-virtual-call rust-panic stack-smashing self-kill external-kill oom-kill seccomp \
+    use-after-destruction data-race deadlock fork-orphaned-lock lost-wakeup busy-loop blocked-io \
+    missed-heartbeat interpreter-lock-held orphan-process thread-leak fd-leak port-leak shm-leak \
+    semaphore-leak file-leak memory-growth contract-violation torn-result ledger-violation \
+    clean-exit nonzero-exit unknown";
+
+#[test]
+fn rules_decide_for_classes_of_the_contract() {
+    for rule in all_rules() {
+        assert!(CLASSES.split_whitespace().any(|class| class == rule.class), "{}", rule.class);
+    }
+}

@@ -1,0 +1,185 @@
+//! Pages of `hotfire explain` for hangs, leftovers, the contract and the environment.
+//!
+//! Deliberately absent: deaths by a signal (`explain_crash.rs`).
+
+use super::explain::{Page, page};
+
+/// The pages, in the order of the codes.
+pub(crate) const PAGES: &[Page] = &[
+    page!(
+        "H301",
+        "every thread waits for ever",
+        "All threads of all processes of the run sit in waits without a time limit that nobody\n\
+         \x20 outside can end. Waiting longer cannot help, so the run was ended early.",
+        "The process table shows each thread's state and system call, several times in a row without\n\
+         \x20 a change.",
+        "Two locks taken in opposite orders, a condition variable without its signal, a join on a\n\
+         \x20 thread that waits for the joiner, a lock held by a thread that a fork left behind.",
+        "See which step each lane was in: those two meet. Run them one after the other to confirm;\n\
+         \x20 then compare the order in which they take their locks.",
+    ),
+    page!(
+        "H302",
+        "a step ran into its time limit",
+        "A step took longer than the scenario's `step_ms`. It may be stuck, busy, or only slow.",
+        "The recorder has the step's begin and not its end; the process table shows what each thread\n\
+         \x20 did.",
+        "A hang that a timer or outside socket hides, an endless loop, a machine under load, a limit\n\
+         \x20 too tight.",
+        "Threads that run: look for a loop. Threads that wait: look at what they wait for. Raise the\n\
+         \x20 limit to tell slow from stuck.",
+    ),
+    page!(
+        "H303",
+        "the run ran into its time limit",
+        "All steps together took longer than the scenario's `run_ms`.",
+        "The supervisor's clock; the recorder shows how far each lane came.",
+        "Many slow steps, a hammer loop whose partner never ends, a limit too tight.",
+        "Compare the times of the steps in `hotfire show`; raise the limit if each is healthy.",
+    ),
+    page!(
+        "H304",
+        "the process does not end after its last step",
+        "The plan is done, but the process was still there after the scenario's `exit_ms`.",
+        "The recorder's stage is `exiting`; the process table shows the threads that remain.",
+        "A destructor that joins a thread which never ends, a worker that is not a daemon, a lock\n\
+         \x20 held by a thread that exit() stopped.",
+        "Add `shutdown` or `cleanup` before the exit; look at what the remaining threads wait for.",
+    ),
+    page!(
+        "H310",
+        "the heartbeat stopped for too long",
+        "The loop thread ran something that did not let it beat for longer than the scenario's\n\
+         \x20 `beat_ms`. Clients of such a process time out.",
+        "The recorder has each beat's time and the step that the loop ran in the longest gap.",
+        "A long native call on the event loop, an interpreter's lock held across a native call.",
+        "Move the step off the loop (a lane of its own); release the interpreter's lock around the\n\
+         \x20 native call.",
+    ),
+    page!(
+        "L401",
+        "processes outlived the child",
+        "The child has ended, and processes that it made were still alive after the grace period.\n\
+         \x20 They were ended.",
+        "The supervisor adopts and counts every process of the run; each carries the step in which it\n\
+         \x20 was born.",
+        "Workers that are not told to stop, a crash or kill that skips the cleanup, daemons that\n\
+         \x20 detach themselves.",
+        "Let workers watch their parent (PR_SET_PDEATHSIG, or a pipe that closes); stop and join them\n\
+         \x20 in `shutdown`.",
+    ),
+    page!(
+        "L402",
+        "the child made more processes than allowed",
+        "More processes were alive at once than the scenario's `processes` limit; the run was ended.",
+        "The supervisor is told of every fork of the run.",
+        "A worker pool that grows with each load, a fork loop, a limit too low for a healthy pool.",
+        "Count the processes per step in `hotfire show`; raise the limit if the pool is meant to be\n\
+         \x20 that large.",
+    ),
+    page!(
+        "P501",
+        "a step failed that must succeed",
+        "The lifecycle model calls the step legal, and the engine answered with an error.",
+        "The recorder has the step's outcome and the error's text.",
+        "A missing or broken model file, a state that an earlier step left behind, a step that needs\n\
+         \x20 more time (`await`).",
+        "Read the error's text. If the engine is right, mark the step with `expect=error` or\n\
+         \x20 `expect=any`.",
+    ),
+    page!(
+        "P502",
+        "an illegal step was accepted",
+        "The lifecycle model calls the step illegal here (for example generate after unload); the\n\
+         \x20 engine took it.",
+        "The recorder has `ok` as the step's outcome.",
+        "A missing check of the state; a released object that still answers.",
+        "Treat it as a crash that did not happen yet: run the plan in a sanitizer build. If the\n\
+         \x20 engine allows it on purpose, write `expect=ok`.",
+    ),
+    page!(
+        "P503",
+        "a result that no model of the engine gives",
+        "The step succeeded with a result that belongs to none of the models that it could have used.",
+        "The engine's adapter lists the digests that would be right; the recorder has the one that\n\
+         \x20 came.",
+        "A model swapped while a generate read it, two generates on one cache, a result from freed\n\
+         \x20 memory.",
+        "See which other step was in flight: these two need a lock, or one must wait for the other.",
+    ),
+    page!(
+        "P504",
+        "the engine's adapter panicked",
+        "Rust code between host and engine panicked in this step; the host caught it and went on.",
+        "The recorder has `panic` as the step's outcome, with the message.",
+        "An assumption of the adapter that the engine broke, or a bug of the adapter.",
+        "Run the replay command with RUST_BACKTRACE=1 and look at the child's output.",
+    ),
+    page!(
+        "P510",
+        "an exit status other than the plan's",
+        "The process exited by itself with a status that the plan does not ask for.",
+        "The wait status; the recorder tells whether the plan was done.",
+        "An engine that calls exit(), an error path of a library, a runtime that reports a failure\n\
+         \x20 so.",
+        "Break on _exit in a debugger to see who calls it. If it is meant, write `exit code=N` into\n\
+         \x20 the plan.",
+    ),
+    page!(
+        "P511",
+        "the process exited before its plan was done",
+        "Status 0, but steps of the plan never ran: to a script this looks like success.",
+        "The recorder's stage is still `running`, and the wait status is 0.",
+        "An engine or library that calls exit(0) or _exit(0) on an error.",
+        "Break on _exit in a debugger to see who calls it.",
+    ),
+    page!(
+        "P520",
+        "resources released in a wrong order or number",
+        "The engine's own ledger shows a release twice, a child released after its parent, or one\n\
+         \x20 never released.",
+        "The ledger's events in the recorder, when all of them were kept. Without the ledger this is\n\
+         \x20 silent.",
+        "Destructors in the wrong order, shared ownership that nobody planned, an error path without\n\
+         \x20 its release.",
+        "Compare the order in the evidence with the order in which the engine's members are declared.",
+    ),
+    page!(
+        "E901",
+        "the child could not be started",
+        "Nothing ran, so nothing is known about the engine.",
+        "The supervisor's own error.",
+        "The host program is missing or not executable, no memory or process is left, tracing is\n\
+         \x20 refused.",
+        "Read the reason in the evidence; check the host's path, `ulimit -u`, and\n\
+         \x20 kernel.yama.ptrace_scope (3 forbids tracing).",
+    ),
+    page!(
+        "E902",
+        "the supervisor died",
+        "The process of ours that watched the run ended before the run did; its processes were ended\n\
+         \x20 with it.",
+        "The front lost the connection to its supervisor.",
+        "A SIGKILL from outside (out of memory), or an error of ours.",
+        "Run it again. If it repeats without anybody killing it, please report it with the output of\n\
+         \x20 `-v`.",
+    ),
+    page!(
+        "E910",
+        "the host could not run the plan",
+        "The host started, and refused the plan before its first step.",
+        "The recorder has the host's reason.",
+        "An engine kind that this host does not have, an argument that nobody knows, a plan that is\n\
+         \x20 too long.",
+        "Read the reason in the evidence; `hotfire list` shows scenarios that run here.",
+    ),
+    page!(
+        "E911",
+        "the host ended before it reached its plan",
+        "The host process started and exited before it opened the recorder or read its plan.",
+        "The wait status; the recorder was never attached.",
+        "A library that the loader cannot find (status 127), a constructor in a library that calls\n\
+         \x20 exit().",
+        "Run the host program by hand with LD_DEBUG=libs; read its standard error in `hotfire show`.",
+    ),
+];

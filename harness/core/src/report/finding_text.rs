@@ -1,0 +1,247 @@
+//! A finding as a compiler would print it: at most 24 lines of 80 to 98 columns (commands, which
+//! are there to be copied, may be longer), the cause within the first three.
+//!
+//! Deliberately absent: anything that is not in the finding or its view; what is cut is said.
+
+use hotfire_plan::shell_quote;
+
+use super::colour::{RenderContext, Tone};
+use super::sanitize::sanitize;
+use super::view::{FindingView, StepView};
+use crate::diagnose::{Finding, FindingThread, Frame};
+
+/// Lines of a finding, in all.
+const LINES_MAX: usize = 24;
+const STEPS_MAX: usize = 6;
+const FRAMES_MAX: usize = 3;
+const THREADS_MAX: usize = 3;
+/// Evidence gets what the other parts leave, and never less.
+const EVIDENCE_MIN: usize = 3;
+
+/// The finding's text, with a newline at each line's end.
+#[must_use]
+pub fn render_finding(view: &FindingView<'_>, context: &RenderContext) -> String {
+    let page = Page { context: *context, columns: context.columns() };
+    let head = page.head(view);
+    let steps = page.steps(view);
+    let threads = page.threads(view.finding);
+    let tried = page.tried(view);
+    let commands = page.commands(view);
+    let used = head.len() + steps.len() + threads.len() + tried.len() + commands.len();
+    let evidence_max = LINES_MAX.saturating_sub(used).max(EVIDENCE_MIN);
+    let evidence = page.evidence(view.finding, evidence_max);
+    let mut text = String::new();
+    for line in [head, steps, threads, evidence, tried, commands].concat() {
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+struct Page {
+    context: RenderContext,
+    columns: usize,
+}
+
+impl Page {
+    /// One line of clean text that fits behind `used` columns.
+    fn fit(&self, text: &str, used: usize) -> String {
+        sanitize(text, self.columns.saturating_sub(used))
+    }
+
+    fn head(&self, view: &FindingView<'_>) -> Vec<String> {
+        let finding = view.finding;
+        let label = format!("{} {}", finding.code, finding.status);
+        let title = self.fit(&finding.title, label.chars().count() + 2);
+        let label = self.context.paint(Tone::Bad, &label);
+        let place = view.place.map(|(file, line)| format!(" ({file}:{line})")).unwrap_or_default();
+        let engine = match view.engine {
+            "" => String::new(),
+            engine => format!(", engine {engine}"),
+        };
+        let place = format!("  --> {}{place}{engine}", view.scenario);
+        let mut lines = vec![format!("{label}: {}", self.context.paint(Tone::Strong, &title))];
+        let (cause, rule) = cause(finding);
+        if cause.chars().count() + rule.chars().count() < self.columns {
+            lines.push(format!("{cause} {rule}").trim_end().to_owned());
+        } else {
+            lines.extend([self.fit(&cause, 0), self.fit(&format!("     {rule}"), 0)]);
+        }
+        lines.push(self.fit(&place, 0));
+        lines
+    }
+
+    fn steps(&self, view: &FindingView<'_>) -> Vec<String> {
+        let matters = view.finding.step.as_ref().map(|step| step.index);
+        let shown = window(&view.steps, matters);
+        let before = shown.first().map_or(0, |step| step.index.saturating_sub(1));
+        let last = view.steps.last().map_or(0, |step| step.index);
+        let behind = last.saturating_sub(shown.last().map_or(last, |step| step.index));
+        let mut lines = Vec::new();
+        if before > 0 {
+            lines.push(format!("   | … {before} earlier"));
+        }
+        lines.extend(shown.iter().map(|step| self.step(step, view.finding)));
+        if behind > 0 {
+            lines.push(format!("   | … {behind} more"));
+        }
+        lines
+    }
+
+    fn step(&self, step: &StepView, finding: &Finding) -> String {
+        let matters = finding.step.as_ref().is_some_and(|it| it.index == step.index);
+        let result = step_result(step, matters.then_some(finding));
+        let lane = if step.lane > 0 { format!("lane {} ", step.lane) } else { String::new() };
+        let result_columns = 34;
+        let text = self.fit(&format!("{lane}{}", step.text), 6 + result_columns);
+        let space = self.columns.saturating_sub(6 + result_columns);
+        let line = format!("{:>2} | {text:space$} {result}", step.index);
+        let line = self.fit(&line, 0);
+        if matters { self.context.paint(Tone::Strong, &line) } else { line }
+    }
+
+    fn threads(&self, finding: &Finding) -> Vec<String> {
+        let crashed: Vec<&FindingThread> =
+            finding.threads.iter().filter(|thread| thread.crashed).collect();
+        if let Some(thread) = crashed.first() {
+            let mut lines = vec![self.fit(&thread_line(thread, finding), 0)];
+            let frames = (0..).zip(&thread.frames).take(FRAMES_MAX);
+            lines.extend(frames.map(|(at, frame)| self.fit(&frame_line(at, frame), 0)));
+            return lines;
+        }
+        let mut lines: Vec<String> = finding
+            .threads
+            .iter()
+            .take(THREADS_MAX)
+            .map(|thread| self.fit(&thread_line(thread, finding), 0))
+            .collect();
+        if finding.threads.len() > THREADS_MAX {
+            lines.push(format!("   = … {} more threads", finding.threads.len() - THREADS_MAX));
+        }
+        lines
+    }
+
+    fn evidence(&self, finding: &Finding, lines_max: usize) -> Vec<String> {
+        let all = finding.evidence.len();
+        let shown = if all > lines_max { lines_max.saturating_sub(1) } else { all };
+        let mut lines: Vec<String> = (1..)
+            .zip(finding.evidence.iter().take(shown))
+            .map(|(number, line)| {
+                let source = sanitize(&line.source, 20);
+                let text = self.fit(&line.text, 12 + source.chars().count());
+                format!(
+                    "   = {number}. {text} {}",
+                    self.context.paint(Tone::Quiet, &format!("[{source}]"))
+                )
+            })
+            .collect();
+        if shown < all {
+            lines.push(format!("   = … {} more in `hotfire show {}`", all - shown, finding.id));
+        }
+        lines
+    }
+
+    fn tried(&self, view: &FindingView<'_>) -> Vec<String> {
+        let Some(tried) = view.tried.or(view.finding.reproduced) else { return Vec::new() };
+        let interval = view.rate.map(|rate| {
+            let percent = |end: f64| format!("{:.0}", end * 100.0);
+            format!(", {} to {} % (Wilson, 95 %)", percent(rate.low), percent(rate.high))
+        });
+        let text =
+            format!("   = shown by {} of {} runs in fresh processes", tried.failed, tried.of);
+        vec![self.fit(&format!("{text}{}", interval.unwrap_or_default()), 0)]
+    }
+
+    fn commands(&self, view: &FindingView<'_>) -> Vec<String> {
+        let finding = view.finding;
+        let replay = finding.reproduce.clone().or_else(|| {
+            let plan = finding.minimal_plan.as_deref()?;
+            Some(format!("hotfire replay {}", shell_quote(plan)))
+        });
+        let mut lines = vec![String::new()];
+        // A command is copied: it is made clean, and never cut.
+        lines.extend(
+            replay.map(|command| format!("  see it again: {}", sanitize(&command, usize::MAX))),
+        );
+        lines.push(format!("  see it whole: hotfire show {}", finding.id));
+        lines.push(format!("  what it is:   hotfire explain {}", finding.code));
+        lines
+    }
+}
+
+/// The cause, and the rule that says so.
+fn cause(finding: &Finding) -> (String, String) {
+    match &finding.likely_cause {
+        Some(cause) => (
+            format!("   = likely cause: {}", cause.text),
+            format!("(rule {}, {} of {} signs)", cause.rule, cause.signs, cause.of),
+        ),
+        None if finding.class == "unknown" => {
+            ("   = likely cause: unknown; no rule saw all of its signs".to_owned(), String::new())
+        }
+        None => (format!("   = what it is: {}", finding.class), String::new()),
+    }
+}
+
+/// The steps around the one that matters: most of them before it.
+fn window(steps: &[StepView], matters: Option<u32>) -> &[StepView] {
+    let last_seen = steps.iter().rposition(|step| step.in_flight || step.outcome.is_some());
+    let place = matters
+        .and_then(|index| steps.iter().position(|step| step.index == index))
+        .or(last_seen)
+        .unwrap_or(0);
+    let end = (place + 2).max(STEPS_MAX).min(steps.len());
+    steps.get(end.saturating_sub(STEPS_MAX)..end).unwrap_or_default()
+}
+
+fn step_result(step: &StepView, finding: Option<&Finding>) -> String {
+    let took = step.took_us.map(|us| format!(" {}", time(us))).unwrap_or_default();
+    let times = match (step.not_ok, step.times) {
+        (_, 0 | 1) => String::new(),
+        (0, times) => format!(" ×{times}"),
+        (not_ok, times) => format!(" {not_ok} of {times}"),
+    };
+    let ended = step.outcome.as_ref().map(|outcome| format!("{outcome}{times}{took}"));
+    match (finding, ended) {
+        (Some(finding), Some(ended)) if !step.in_flight => {
+            format!("{ended}  <-- {}", finding.status)
+        }
+        (Some(finding), _) => format!("<-- {}", finding.status),
+        (None, _) if step.in_flight => "in flight".to_owned(),
+        (None, Some(ended)) => ended,
+        (None, None) => "not run".to_owned(),
+    }
+}
+
+/// A duration with three digits.
+fn time(us: u64) -> String {
+    // Exact below 2^53 microseconds, which are 285 years.
+    let us = us as f64;
+    match us {
+        us if us < 1_000.0 => format!("{us:.0} µs"),
+        us if us < 1_000_000.0 => format!("{:.1} ms", us / 1_000.0),
+        us => format!("{:.1} s", us / 1_000_000.0),
+    }
+}
+
+fn thread_line(thread: &FindingThread, finding: &Finding) -> String {
+    let who = match &finding.victim {
+        Some(victim) if thread.crashed => {
+            format!(" of the {} (pid {})", victim.relation, victim.pid)
+        }
+        _ => String::new(),
+    };
+    let waits = thread.waits_on.as_ref().map(|on| format!(", waits on {on}")).unwrap_or_default();
+    let name = &thread.name;
+    format!("   = thread {} `{name}`{who}, {}{waits}", thread.tid, thread.state)
+}
+
+fn frame_line(at: usize, frame: &Frame) -> String {
+    let module = frame.module.as_deref().map(|path| path.rsplit('/').next().unwrap_or(path));
+    let place = match (module, &frame.offset) {
+        (Some(module), Some(offset)) => format!("{module}+{offset}"),
+        _ => frame.pc.clone(),
+    };
+    let function = frame.function.as_deref().unwrap_or("(no symbol)");
+    format!("     #{at} {function}  {place}  [found by {}]", frame.found_by)
+}

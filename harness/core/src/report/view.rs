@@ -1,0 +1,104 @@
+//! What the text of a finding shows beside the finding: the scenario and the steps with results.
+//!
+//! Deliberately absent: how it looks (`finding_text.rs`).
+
+use hotfire_plan::{Node, Program};
+
+use crate::diagnose::{Finding, Reproduced};
+use crate::judge::Rate;
+use crate::observe::{LaneRecord, Observation, StepRecord};
+
+/// All that the text of a finding shows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FindingView<'a> {
+    /// The finding.
+    pub finding: &'a Finding,
+    /// The scenario's name; `plan` for one given on the command line.
+    pub scenario: &'a str,
+    /// The scenario's file and line.
+    pub place: Option<(&'a str, u32)>,
+    /// The engine, as in plan text.
+    pub engine: &'a str,
+    /// The plan's steps with their results.
+    pub steps: Vec<StepView>,
+    /// In how many of how many fresh processes it showed.
+    pub tried: Option<Reproduced>,
+    /// The interval of that rate.
+    pub rate: Option<&'a Rate>,
+}
+
+/// One step of the plan with what became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepView {
+    /// Its number in the plan, from 1.
+    pub index: u32,
+    /// Its lane; 0 is the main lane.
+    pub lane: u16,
+    /// Its text.
+    pub text: String,
+    /// How it ended: that of the first end that was not ok, else ok; `None`: it never ended.
+    pub outcome: Option<String>,
+    /// How long the last one took, microseconds.
+    pub took_us: Option<u64>,
+    /// How often it ended, as far as recorded.
+    pub times: usize,
+    /// How often of these not ok.
+    pub not_ok: usize,
+    /// It was in flight when the run ended.
+    pub in_flight: bool,
+}
+
+/// The plan's steps with what one run made of them.
+#[must_use]
+pub fn step_views(observation: &Observation, program: &Program) -> Vec<StepView> {
+    let recorded = observation.recorder.known();
+    let lanes: &[LaneRecord] = recorded.map_or(&[], |recorded| recorded.lanes.as_slice());
+    let mut lane_of = vec![0; program.steps.len()];
+    assign_lanes(&program.body, 0, &mut lane_of);
+    (1u32..)
+        .zip(&program.steps)
+        .zip(lane_of)
+        .map(|((index, step), lane)| {
+            let ends: Vec<&StepRecord> = lanes
+                .iter()
+                .flat_map(|lane| &lane.steps)
+                .filter(|record| record.step == index)
+                .collect();
+            let not_ok = ends.iter().find(|record| record.outcome != "ok");
+            let is_this =
+                |lane: &&LaneRecord| lane.in_flight.is_some_and(|step| step.step == index);
+            StepView {
+                index,
+                lane,
+                text: step.to_string(),
+                outcome: not_ok.or(ends.last()).map(|record| record.outcome.clone()),
+                took_us: ends.last().and_then(|record| record.took_us),
+                times: ends.len(),
+                not_ok: ends.iter().filter(|record| record.outcome != "ok").count(),
+                in_flight: lanes.iter().any(|lane| is_this(&lane)),
+            }
+        })
+        .collect()
+}
+
+fn assign_lanes(body: &[Node], lane: u16, lane_of: &mut [u16]) {
+    for node in body {
+        match node {
+            Node::Step(index) => {
+                let place = usize::try_from(*index).ok().and_then(|index| index.checked_sub(1));
+                if let Some(slot) = place.and_then(|place| lane_of.get_mut(place)) {
+                    *slot = lane;
+                }
+            }
+            Node::Pause { .. } => {}
+            Node::Repeat { body, .. } | Node::UntilJoined(body) => {
+                assign_lanes(body, lane, lane_of);
+            }
+            Node::Lanes(lanes) => {
+                for inner in lanes {
+                    assign_lanes(&inner.body, inner.id, lane_of);
+                }
+            }
+        }
+    }
+}
