@@ -192,17 +192,19 @@ impl Supervisor {
     fn on_birth(&mut self, parent_tid: i32, by_clone: bool) {
         let Ok(message) = Tracee::new(parent_tid).event_message() else { return };
         let Ok(tid) = i32::try_from(message) else { return };
-        if self.tasks.knows(tid) {
+        if self.tasks.is_old_news(tid) {
             return;
         }
         let parent = self.tasks.process_of(parent_tid).unwrap_or(parent_tid);
+        if !by_clone {
+            return self.add_process(tid, parent);
+        }
         // clone makes threads, and processes too: the kernel knows which.
-        let is_thread =
-            by_clone && procfs::signal_masks(tid).is_ok_and(|masks| masks.process != tid);
-        if is_thread {
-            self.tasks.add_thread(tid, parent);
-        } else {
-            self.add_process(tid, parent);
+        match procfs::signal_masks(tid) {
+            Ok(masks) if masks.process == tid => self.add_process(tid, parent),
+            Ok(_) => self.tasks.add_thread(tid, parent),
+            // It is gone already.
+            Err(_) => {}
         }
     }
 
@@ -212,6 +214,7 @@ impl Supervisor {
             return;
         }
         let Ok(masks) = procfs::signal_masks(tid) else { return };
+        self.tasks.met_early(tid);
         if masks.process == tid {
             let parent = procfs::stat(tid).map_or(0, |stat| stat.parent);
             self.add_process(tid, parent);

@@ -1,6 +1,6 @@
 //! Who is who: every thread and process that the supervisor traces.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a process is to the supervisor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,9 +27,22 @@ impl Role {
 pub(super) struct Tasks {
     threads: BTreeMap<i32, i32>,
     processes: BTreeMap<i32, Role>,
+    /// Tasks met at their first stop, whose parent's event is still to come.
+    unannounced: BTreeSet<i32>,
 }
 
 impl Tasks {
+    /// A task is met before its parent's event.
+    pub(super) fn met_early(&mut self, tid: i32) {
+        self.unannounced.insert(tid);
+    }
+
+    /// Whether a parent's event tells of a task that is known, or was: one met early may have
+    /// ended before its parent's event is read.
+    pub(super) fn is_old_news(&mut self, tid: i32) -> bool {
+        self.unannounced.remove(&tid) || self.knows(tid)
+    }
+
     pub(super) fn add_process(&mut self, pid: i32, role: Role) {
         self.threads.insert(pid, pid);
         self.processes.insert(pid, role);
@@ -81,5 +94,31 @@ impl Tasks {
         let mut threads: Vec<i32> = own.map(|(tid, _)| *tid).collect();
         threads.sort_by_key(|tid| *tid != pid);
         threads
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_that_ended_before_its_parents_event_does_not_come_back() {
+        let mut tasks = Tasks::default();
+        tasks.add_process(7, Role::Root);
+        tasks.met_early(7);
+        assert_eq!(tasks.remove(7), Some(Role::Root));
+        assert!(tasks.is_old_news(7));
+        assert!(!tasks.is_old_news(7), "the next process with this id is a new one");
+    }
+
+    #[test]
+    fn exec_by_another_thread_leaves_one_thread() {
+        let mut tasks = Tasks::default();
+        tasks.add_process(7, Role::Root);
+        tasks.add_thread(8, 7);
+        tasks.add_thread(9, 7);
+        tasks.exec(7, 9);
+        assert_eq!(tasks.threads_of(7), [7]);
+        assert_eq!(tasks.role(7), Some(Role::Root));
     }
 }
