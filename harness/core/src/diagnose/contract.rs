@@ -42,11 +42,13 @@ fn must(expected: StepExpectation, record: &StepRecord, context: &Context<'_>) -
 pub(crate) fn step_findings(observation: &Observation, context: &Context<'_>) -> Vec<Finding> {
     let steps = Steps::new(observation, context.program);
     let expected = expectations(context.program);
+    // What the engine lacks, later steps cannot do either.
+    let is_skipped = skip_reason(observation, context).is_some();
     let mut seen = BTreeSet::new();
     let mut findings: Vec<(Code, Finding)> = Vec::new();
     for (lane, record) in steps.ended() {
         let index = usize::try_from(record.step).ok().and_then(|step| step.checked_sub(1));
-        let expectation = index.and_then(|index| expected.get(index));
+        let expectation = index.and_then(|index| expected.get(index)).filter(|_| !is_skipped);
         let Some((code, class, what)) = violation(record, expectation, &steps) else { continue };
         if !seen.insert((code, record.step)) {
             continue;

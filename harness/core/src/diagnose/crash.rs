@@ -89,8 +89,7 @@ fn captured(observation: &Observation, crash: &Crash, context: &Context<'_>) -> 
         finding.address = info.address.map(|address| format!("{address:#x}"));
     }
     finding.victim = Some(victim(crash));
-    finding.culprit =
-        crash.location.known().and_then(|location| culprit(location, context.host_module));
+    finding.culprit = crash.location.known().and_then(|location| culprit(location, context));
     finding.threads = crash_threads(crash);
     finding.evidence.push(siginfo_line(crash));
     if let Some(decision) = decision {

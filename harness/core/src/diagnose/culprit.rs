@@ -2,6 +2,7 @@
 //!
 //! Deliberately absent: names of packages; only what every program of a platform shares is known.
 
+use super::facts::Context;
 use super::finding::Culprit;
 use crate::observe::Location;
 
@@ -38,7 +39,19 @@ const RUNTIME_PREFIXES: &[&str] = &[
 ];
 
 /// Namespaces of the built-in host that are not an engine's.
-const HOST_NAMESPACES: &[&str] = &["core", "alloc", "std", "hotfire", "compiler_builtins", "cxx"];
+const HOST_NAMESPACES: &[&str] = &[
+    "core",
+    "alloc",
+    "std",
+    "compiler_builtins",
+    "cxx",
+    "hotfire",
+    "hotfire_core",
+    "hotfire_host",
+    "hotfire_plan",
+    "hotfire_recorder",
+    "hotfire_sys",
+];
 
 /// The file name of a module's path.
 pub(crate) fn file_name(path: &str) -> &str {
@@ -58,19 +71,28 @@ pub(crate) fn first_namespace(function: &str) -> Option<&str> {
     Some(first.rsplit([' ', '<', '(']).next().unwrap_or(first))
 }
 
+/// Whether a function of the built-in host belongs to an engine: its first namespace is not the
+/// harness's, or one of its first two is named as an engine kind of the plan.
+fn is_engines(function: &str, kinds: &[&str]) -> bool {
+    let Some(first) = first_namespace(function) else { return false };
+    let second = function.split("::").nth(1);
+    let is_kind = |space: &str| kinds.contains(&space);
+    !HOST_NAMESPACES.contains(&first) || is_kind(first) || second.is_some_and(is_kind)
+}
+
 /// Whose code it is; `None` where the place is in a runtime or in the harness.
-pub(crate) fn culprit(location: &Location, host_module: Option<&str>) -> Option<Culprit> {
+pub(crate) fn culprit(location: &Location, context: &Context<'_>) -> Option<Culprit> {
     if is_runtime(&location.module) {
         return None;
     }
     let module = file_name(&location.module);
-    let is_host = host_module == Some(module);
-    let of_harness = |function: &str| {
-        first_namespace(function)
-            .is_none_or(|space| HOST_NAMESPACES.contains(&space) || space.starts_with("hotfire_"))
-    };
-    if is_host && location.function.as_deref().is_none_or(of_harness) {
-        return None;
+    if context.host_module == Some(module) {
+        let engines = context.program.steps.iter().filter_map(|step| step.engine.as_ref());
+        let kinds: Vec<&str> = engines.map(|engine| engine.kind.as_str()).collect();
+        let function = location.function.as_deref()?;
+        if !is_engines(function, &kinds) {
+            return None;
+        }
     }
     Some(Culprit {
         module: module.to_owned(),
@@ -93,6 +115,13 @@ mod tests {
         }
     }
 
+    /// The culprit in a run of the reference engine, in a host of this name.
+    fn culprit(location: &Location, host_module: Option<&str>) -> Option<Culprit> {
+        let plan = hotfire_plan::Plan::parse("create a = reference; exit").unwrap();
+        let program = hotfire_plan::Program::from(&plan);
+        super::culprit(location, &Context { program: &program, ledger_used: true, host_module })
+    }
+
     #[test]
     fn runtimes_are_nobodys() {
         for module in ["/lib/libc.so.6", "/lib64/ld-linux-x86-64.so.2", "[vdso]", "/u/libm.so.6"] {
@@ -106,9 +135,21 @@ mod tests {
     #[test]
     fn in_the_host_the_namespace_decides() {
         let host = Some("hotfire");
-        let engine = place("/t/hotfire", Some("reference::Engine::step(int)"));
-        assert_eq!(culprit(&engine, host).unwrap().function, engine.function);
-        for function in ["core::ptr::read", "<hotfire_host::Slot as Drop>::drop", "main"] {
+        for function in [
+            "engine::Session::step(int)",
+            "hotfire::reference::Model::unlink_tensor(hotfire::reference::Tensor&)",
+            "hotfire_reference::kind::create",
+        ] {
+            let engine = place("/t/hotfire", Some(function));
+            assert_eq!(culprit(&engine, host).unwrap().function, engine.function);
+        }
+        for function in [
+            "hotfire::run::main",
+            "hotfire_host::interpret(reference::Plan)",
+            "core::ptr::read",
+            "<hotfire_host::Slot as Drop>::drop",
+            "main",
+        ] {
             assert_eq!(culprit(&place("/t/hotfire", Some(function)), host), None, "{function}");
         }
         assert_eq!(culprit(&place("/t/hotfire", None), host), None);

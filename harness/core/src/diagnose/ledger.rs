@@ -57,13 +57,15 @@ pub(crate) fn released_range(
     released.max_by_key(|range| (range.released_ns, std::cmp::Reverse(range.bytes)))
 }
 
-/// Whether a range that holds the address was acquired and not yet released at this time.
-pub(crate) fn is_live(ledger: &LedgerRecord, address: u64, time_ns: u64) -> bool {
+/// Whose memory holds the address: acquired, and not yet released at this time.
+pub(crate) fn live_resource(ledger: &LedgerRecord, address: u64, time_ns: u64) -> Option<&str> {
     let events = &ledger.events;
-    events.iter().enumerate().filter(|(_, entry)| holds(entry, address)).any(|(at, entry)| {
+    let ranges = events.iter().enumerate().filter(|(_, entry)| holds(entry, address));
+    let mut live = ranges.filter(|(at, entry)| {
         let release = events.iter().skip(at + 1).find(|later| is_release_of(later, entry));
         entry.time_ns <= time_ns && release.is_none_or(|release| release.time_ns > time_ns)
-    })
+    });
+    live.next().map(|(_, entry)| entry.resource.as_str())
 }
 
 /// Wrong orders and numbers of releases, in the order of their time. Silent where events were
@@ -202,8 +204,8 @@ mod tests {
             event(6, false, "engine", (1, 0)),
         ]);
         assert_eq!(violations(&again, true), Vec::<String>::new());
-        assert!(is_live(&again, 0x2800, 4));
-        assert!(!is_live(&again, 0x2800, 5));
+        assert_eq!(live_resource(&again, 0x2800, 4), Some("tensor"));
+        assert_eq!(live_resource(&again, 0x2800, 5), None);
         assert_eq!(released_range(&again, 0x2800, 9).unwrap().released_ns, 5);
         assert_eq!(released_range(&again, 0x2800, 4).unwrap().released_ns, 3);
         assert_eq!(released_range(&again, 0x3000, 9), None);

@@ -39,6 +39,16 @@ pub const CRASH_RULES: &[Rule] = &[
         ],
     },
     Rule {
+        name: "unmapped-under-its-owner",
+        class: "use-after-free",
+        text: "memory was unmapped while its owner still used it",
+        signs: &[
+            sign("in-live-memory", signs::is_in_live_range),
+            sign("unmapped", signs::is_unmapped),
+            sign("segv", signs::is_segv),
+        ],
+    },
+    Rule {
         name: "stack-overflow",
         class: "stack-overflow",
         text: "the stack is used up: recursion too deep, or a frame too large",

@@ -50,6 +50,8 @@ pub(crate) fn seal(mut finding: Finding, in_flight: &[FindingStep], steps: &Step
         .iter()
         .chain(&finding.step)
         .filter_map(|step| steps.operation(step.index))
+        // With and without an `exit` step, the way out is the same.
+        .filter(|operation| *operation != Operation::Exit)
         .collect();
     operations.sort_unstable();
     operations.dedup();

@@ -219,8 +219,14 @@ pub(crate) fn is_in_released_memory(facts: &Facts<'_>) -> Option<Seen> {
 }
 
 pub(crate) fn is_in_no_live_range(facts: &Facts<'_>) -> Option<Seen> {
-    let live = ledger::is_live(facts.ledger?, facts.address()?, facts.crash?.time_ns);
-    (!live).then(|| line("ledger", "nothing acquired later holds that address".to_owned()))
+    let live = ledger::live_resource(facts.ledger?, facts.address()?, facts.crash?.time_ns);
+    live.is_none().then(|| line("ledger", "nothing acquired later holds that address".to_owned()))
+}
+
+pub(crate) fn is_in_live_range(facts: &Facts<'_>) -> Option<Seen> {
+    let resource = ledger::live_resource(facts.ledger?, facts.address()?, facts.crash?.time_ns)?;
+    let text = format!("the address lies in memory of a {resource} that was not released");
+    Some(line("ledger", text))
 }
 
 pub(crate) fn is_endless_wait(facts: &Facts<'_>) -> Option<Seen> {

@@ -254,6 +254,8 @@ fn an_engine_that_is_not_here_is_skipped_and_not_failed() {
         record.outcome = "missing".to_owned();
         record.text = "no libllama.so; help: scripts/fetch-engines.sh".to_owned();
     });
+    let missing = missing.outcome(2, |record| record.outcome = "illegal".to_owned());
+    assert_eq!(words(&missing), Vec::<String>::new(), "the rest follows from it");
     let reason = hotfire_core::diagnose::skip_reason(&missing.observation, &missing.context());
     assert_eq!(reason.as_deref(), Some("no libllama.so; help: scripts/fetch-engines.sh"));
     let healthy = healthy(PLAN);
