@@ -10,6 +10,8 @@ pub(crate) mod status {
     pub(crate) const NOTHING_RAN: u8 = 4;
     /// Our own error.
     pub(crate) const INTERNAL: u8 = 70;
+    /// Something that the run needs is not here.
+    pub(crate) const SET_UP: u8 = 96;
     /// A report could not be written.
     pub(crate) const REPORT: u8 = 110;
 }
@@ -39,6 +41,14 @@ pub(crate) enum CliError {
         known: String,
         /// What to do.
         help: String,
+    },
+    /// The plan needs what this version has not got.
+    #[error("{what} is not available yet\nhelp: {help}")]
+    NotAvailable {
+        /// What.
+        what: &'static str,
+        /// What to do.
+        help: &'static str,
     },
     /// The filters match nothing.
     #[error("no scenario matches {0}\nhelp: `hotfire list` shows all scenarios")]
@@ -74,6 +84,7 @@ impl CliError {
         match self {
             Self::Text(_) | Self::Read { .. } | Self::UnknownEngine { .. } => status::USAGE,
             Self::NoFinding { .. } => status::USAGE,
+            Self::NotAvailable { .. } => status::SET_UP,
             Self::NoMatch(_) => status::NOTHING_RAN,
             Self::Write { .. } => status::REPORT,
             Self::System(_) => status::INTERNAL,

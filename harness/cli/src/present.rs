@@ -1,75 +1,214 @@
 //! What the user sees while and after plans run. Progress and run reports go to standard error,
 //! answers to standard output.
+//!
+//! Deliberately absent: how a line or a finding looks (hotfire-core's `report`).
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 
+use clap::ColorChoice;
 use hotfire_core::campaign::{CampaignReport, Subject, SubjectReport};
-use hotfire_core::report::Report;
+use hotfire_core::judge::Verdict;
+use hotfire_core::report::{
+    FindingView, RenderContext, Report, complete, plan_result, render_finding, render_result_line,
+    render_summary, step_views,
+};
+use hotfire_plan::Program;
 
 use crate::args::Cli;
 use crate::error::CliError;
 
+/// Findings printed in full at the end of a run.
+const FINDINGS_MAX: usize = 8;
+/// Notes printed without `-v`.
+const NOTES_MAX: usize = 4;
+
 /// Writes to the user.
 #[derive(Debug)]
 pub(crate) struct Presenter {
+    context: RenderContext,
     verbose: bool,
     quiet: bool,
+    progress: Option<Progress>,
+}
+
+/// The line that a terminal shows while plans run.
+#[derive(Debug)]
+struct Progress {
+    done: usize,
+    all: usize,
+    failed: usize,
 }
 
 impl Presenter {
     pub(crate) fn new(cli: &Cli) -> Self {
-        Self { verbose: cli.verbose, quiet: cli.quiet }
+        let context = RenderContext { color: wants_color(cli.color), width: 98 };
+        Self { context, verbose: cli.verbose, quiet: cli.quiet, progress: None }
     }
-    fn line(&self, text: &str) {
-        let _ = writeln!(std::io::stderr(), "{text}");
+
+    /// How text is to be rendered.
+    pub(crate) fn context(&self) -> &RenderContext {
+        &self.context
     }
+
+    /// The seed comes first, so that even a run that never ends can be repeated.
     pub(crate) fn begin(&mut self, seed: u64, subjects: &[Subject], removed: usize) {
-        self.line(&format!("seed {seed:#x}, {} plans, removed {removed}", subjects.len()));
+        if removed > 0 {
+            self.warn(&format!("removed {removed} folders that killed runs had left behind"));
+        }
+        if self.quiet {
+            return;
+        }
+        let runs: u64 = subjects.iter().map(|subject| u64::from(subject.runs)).sum();
+        let plans = if subjects.len() == 1 { "plan" } else { "plans" };
+        self.line(&format!("hotfire: seed {seed:#x}, {} {plans}, {runs} runs", subjects.len()));
+        if std::io::stderr().is_terminal() {
+            self.progress = Some(Progress { done: 0, all: subjects.len(), failed: 0 });
+        }
     }
+
+    /// A plan is judged.
     pub(crate) fn subject(&mut self, report: &SubjectReport) {
-        let _ = (self.verbose, self.quiet);
-        let v = &report.verdict;
-        self.line(&format!(
-            "{:10} {:?} {} {} {}/{} {:?} {:?}",
-            v.status,
-            v.verdict.name(),
-            report.subject.scenario,
-            report.subject.plan,
-            v.failed,
-            v.runs,
-            v.reason,
-            report.fresh
-        ));
-        if let Some((attempt, finding)) = report.main_finding() {
+        let expected = report.verdict.verdict == Verdict::AsExpected;
+        self.clear_progress();
+        if !self.quiet || !expected {
+            let micros: u64 =
+                report.attempts.iter().map(|attempt| attempt.observation.wall_us).sum();
+            let seconds = micros as f64 / 1e6;
+            let line = render_result_line(&plan_result(report), seconds, &self.context);
+            self.text(&line);
+        }
+        if let Some(progress) = &mut self.progress {
+            progress.done += 1;
+            progress.failed += usize::from(!expected);
+        }
+        self.show_progress();
+    }
+
+    /// All plans are judged, or somebody stopped us.
+    pub(crate) fn end(&mut self, campaign: &CampaignReport, report: &Report) {
+        self.clear_progress();
+        self.progress = None;
+        let unexpected = |subject: &&SubjectReport| {
+            !matches!(subject.verdict.verdict, Verdict::AsExpected | Verdict::Skipped)
+        };
+        let failed: Vec<&SubjectReport> = campaign.subjects.iter().filter(unexpected).collect();
+        for subject in failed.iter().take(FINDINGS_MAX) {
+            self.finding(subject);
+        }
+        if failed.len() > FINDINGS_MAX {
+            let more = failed.len() - FINDINGS_MAX;
             self.line(&format!(
-                "     {} {} {} {} cause {:?} wall {}",
-                finding.code,
-                finding.class,
-                finding.phase,
-                finding.title,
-                finding.likely_cause,
-                attempt.observation.wall_us
+                "{more} more in the JSON report (--json FILE) and `hotfire show`\n"
             ));
-            for e in &finding.evidence {
-                self.line(&format!("       - {} [{}]", e.text, e.source));
-            }
+        }
+        if failed.is_empty() && !self.quiet {
+            self.one_caught(campaign);
+        }
+        self.notes(report);
+        let summary = render_summary(&report.summary, report.results.len(), &self.context);
+        self.text(&summary);
+        if let Some(signal) = campaign.interrupted {
+            let name = hotfire_sys::signal::name(signal);
+            let unrun = campaign.unrun;
+            self.line(&format!(
+                "stopped by {name}: {unrun} plans were not run, all children ended"
+            ));
         }
     }
-    pub(crate) fn end(&mut self, _campaign: &CampaignReport, report: &Report) {
-        self.line(&format!("{:?} exit {}", report.summary, report.exit_code));
-        for u in &report.unavailable {
-            self.line(&format!("note: {}: {}", u.what, u.reason));
+
+    /// What a catch looks like: one of those that were expected.
+    fn one_caught(&self, campaign: &CampaignReport) {
+        let crashes = |subject: &&SubjectReport| {
+            let code = subject.main_finding().map(|(_, finding)| finding.code.as_str());
+            code.is_some_and(|code| code.starts_with(['C', 'X']))
+        };
+        let Some(subject) = campaign.subjects.iter().find(crashes) else { return };
+        self.line(
+            "\nevery plan went as expected; this is one of the crashes that were to be caught:\n",
+        );
+        self.finding(subject);
+    }
+
+    fn finding(&self, subject: &SubjectReport) {
+        let Some((attempt, finding)) = subject.main_finding() else {
+            return;
+        };
+        let engine = subject.subject.engine.to_string();
+        let program = Program::from(&subject.subject.plan);
+        let view = FindingView {
+            finding: &complete(finding, subject),
+            scenario: &subject.subject.scenario,
+            place: subject.subject.place.as_ref().map(|(file, line)| (file.as_str(), *line)),
+            engine: &engine,
+            steps: step_views(&attempt.observation, &program),
+            tried: subject.fresh,
+            rate: subject.rate.as_ref(),
+        };
+        self.text(&render_finding(&view, &self.context));
+        self.line("");
+    }
+
+    fn notes(&self, report: &Report) {
+        let shown = if self.verbose { usize::MAX } else { NOTES_MAX };
+        for note in report.unavailable.iter().take(shown) {
+            self.line(&format!("note: {} not seen: {}", note.what, note.reason));
+        }
+        if report.unavailable.len() > shown {
+            self.line(&format!("note: {} more (-v)", report.unavailable.len() - shown));
         }
     }
-    pub(crate) fn answer_json(&mut self, report: &Report) -> Result<(), CliError> {
-        let text = serde_json::to_string_pretty(report).unwrap_or_default();
-        writeln!(std::io::stdout(), "{text}")
-            .map_err(|error| CliError::Write { path: "-".into(), error })
+
+    /// `--json -`: the report is the answer.
+    pub(crate) fn answer_json(&self, report: &Report) -> Result<(), CliError> {
+        let failed = |error| CliError::Write { path: "-".into(), error };
+        let text = serde_json::to_string_pretty(report).map_err(|error| failed(error.into()))?;
+        let mut out = std::io::stdout().lock();
+        out.write_all(text.as_bytes())
+            .and_then(|()| out.write_all(b"\n"))
+            .and_then(|()| out.flush())
+            .map_err(failed)
     }
-    pub(crate) fn warn(&mut self, text: &str) {
+
+    pub(crate) fn warn(&self, text: &str) {
         self.line(&format!("warning: {text}"));
     }
-    pub(crate) fn error(&mut self, text: &str) {
+
+    pub(crate) fn error(&self, text: &str) {
         self.line(&format!("error: {text}"));
+    }
+
+    fn show_progress(&self) {
+        if let Some(Progress { done, all, failed }) = &self.progress {
+            let failed = if *failed > 0 { format!(", {failed} failed") } else { String::new() };
+            self.text(&format!("\r\u{1b}[K{done} of {all} plans{failed} "));
+        }
+    }
+
+    fn clear_progress(&self) {
+        if self.progress.is_some() {
+            self.text("\r\u{1b}[K");
+        }
+    }
+
+    fn line(&self, text: &str) {
+        self.text(&format!("{text}\n"));
+    }
+
+    fn text(&self, text: &str) {
+        let mut out = std::io::stderr().lock();
+        // A reader that has gone must not end the run.
+        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    }
+}
+
+/// `--color`, then NO_COLOR (no-color.org), CLICOLOR_FORCE, then whether there is a terminal.
+fn wants_color(choice: ColorChoice) -> bool {
+    let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    match choice {
+        ColorChoice::Always => true,
+        ColorChoice::Never => false,
+        ColorChoice::Auto if set("NO_COLOR") => false,
+        ColorChoice::Auto if set("CLICOLOR_FORCE") => true,
+        ColorChoice::Auto => std::io::stderr().is_terminal(),
     }
 }

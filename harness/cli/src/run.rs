@@ -53,7 +53,7 @@ fn perform(task: &Task<'_>, presenter: &mut Presenter) -> Result<u8, CliError> {
     };
     let report = assemble(&campaign, &invocation);
     presenter.end(&campaign, &report);
-    write_reports(task.shared, &report, presenter)?;
+    write_reports(task.shared, &campaign, &report, presenter)?;
     Ok(u8::try_from(report.exit_code).unwrap_or(crate::error::status::INTERNAL))
 }
 
@@ -77,10 +77,11 @@ fn campaign(
 /// Findings are kept where that is possible; a report that was asked for must be written.
 fn write_reports(
     shared: &SharedArgs,
+    campaign: &CampaignReport,
     report: &Report,
     presenter: &mut Presenter,
 ) -> Result<(), CliError> {
-    if let Err(error) = Store::at(&shared.out).keep(report) {
+    if let Err(error) = Store::at(&shared.out).keep(report, campaign) {
         presenter.warn(&error.to_string());
     }
     match &shared.json {

@@ -1,14 +1,26 @@
-//! Where findings are kept between invocations: `DIR/report.json` of the last one, and
-//! `DIR/findings/ID.json` for each finding ever seen there.
+//! Where findings are kept between invocations: `DIR/report.json` of the last one, and for each
+//! finding ever seen there `DIR/findings/ID.json` with the facts of the run that showed it.
 //!
 //! Deliberately absent: bundles and an index; nothing needs them yet.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use hotfire_core::campaign::CampaignReport;
 use hotfire_core::diagnose::Finding;
-use hotfire_core::report::Report;
+use hotfire_core::observe::Observation;
+use hotfire_core::report::{PlanResult, Report, complete, plan_result};
+use serde::{Deserialize, Serialize};
 
 use crate::error::CliError;
+
+/// A finding with what it was made of.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Kept {
+    pub(crate) finding: Finding,
+    pub(crate) result: PlanResult,
+    pub(crate) observation: Observation,
+}
 
 /// A folder of findings.
 #[derive(Debug)]
@@ -22,18 +34,28 @@ impl Store {
     }
 
     /// Keeps a report and its findings.
-    pub(crate) fn keep(&self, report: &Report) -> Result<(), CliError> {
-        let findings = self.folder.join("findings");
-        std::fs::create_dir_all(&findings)
-            .map_err(|error| CliError::Write { path: findings.clone(), error })?;
-        for finding in &report.findings {
-            write_json(&findings.join(format!("{}.json", finding.id)), finding)?;
+    pub(crate) fn keep(&self, report: &Report, campaign: &CampaignReport) -> Result<(), CliError> {
+        let folder = self.folder.join("findings");
+        std::fs::create_dir_all(&folder)
+            .map_err(|error| CliError::Write { path: folder.clone(), error })?;
+        let mut seen = BTreeSet::new();
+        for subject in &campaign.subjects {
+            for attempt in &subject.attempts {
+                for finding in attempt.findings.iter().filter(|finding| seen.insert(&finding.id)) {
+                    let kept = Kept {
+                        finding: complete(finding, subject),
+                        result: plan_result(subject),
+                        observation: attempt.observation.clone(),
+                    };
+                    write_json(&folder.join(format!("{}.json", finding.id)), &kept)?;
+                }
+            }
         }
         write_json(&self.folder.join("report.json"), report)
     }
 
     /// The finding whose id begins so.
-    pub(crate) fn finding(&self, id: &str) -> Result<Finding, CliError> {
+    pub(crate) fn finding(&self, id: &str) -> Result<Kept, CliError> {
         let folder = self.folder.join("findings");
         let mut matching: Vec<PathBuf> = std::fs::read_dir(&folder)
             .map(|entries| {

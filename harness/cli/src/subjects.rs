@@ -5,7 +5,7 @@ use std::path::Path;
 use hotfire_core::campaign::{Settings, Subject, kinds};
 use hotfire_core::observe::LaunchMode;
 use hotfire_plan::scenario::{Expectation, Limits};
-use hotfire_plan::{EngineSpec, Plan};
+use hotfire_plan::{EngineSpec, Item, Plan, Program};
 
 use crate::args::{Mode, RunArgs, SharedArgs};
 use crate::error::CliError;
@@ -34,9 +34,7 @@ pub(crate) fn of_run(args: &RunArgs) -> Result<Vec<Subject>, CliError> {
         let name = shared.engine.as_deref().unwrap_or_default();
         return Err(CliError::NoMatch(format!("--engine {name}")));
     }
-    for subject in &subjects {
-        check_engines(&subject.plan)?;
-    }
+    subjects.iter().try_for_each(|subject| check(&subject.plan))?;
     Ok(subjects.into_iter().map(|subject| with_limits(subject, shared)).collect())
 }
 
@@ -48,8 +46,7 @@ pub(crate) fn of_replay(
 ) -> Result<Vec<Subject>, CliError> {
     let is_id = what.len() >= 4 && what.chars().all(|digit| digit.is_ascii_hexdigit());
     let text = if is_id {
-        let finding = Store::at(&shared.out).finding(what)?;
-        finding.minimal_plan.unwrap_or_default()
+        Store::at(&shared.out).finding(what)?.observation.plan
     } else {
         read_plan_text(what)?
     };
@@ -111,7 +108,7 @@ fn from_plan(text: &str, engine: Option<EngineSpec>, runs: u32) -> Result<Subjec
         args: Default::default(),
     });
     let plan = plan.with_engine(&engine);
-    check_engines(&plan)?;
+    check(&plan)?;
     let engine = first_engine(&plan).unwrap_or(engine);
     Ok(Subject {
         scenario: "plan".to_owned(),
@@ -126,7 +123,7 @@ fn from_plan(text: &str, engine: Option<EngineSpec>, runs: u32) -> Result<Subjec
 
 fn first_engine(plan: &Plan) -> Option<EngineSpec> {
     plan.items.iter().find_map(|item| match item {
-        hotfire_plan::Item::Step(step) => step.engine.clone(),
+        Item::Step(step) => step.engine.clone(),
         _ => None,
     })
 }
@@ -170,7 +167,17 @@ fn parse_engine(text: &str) -> Result<EngineSpec, CliError> {
     Ok(spec)
 }
 
-fn check_engines(plan: &Plan) -> Result<(), CliError> {
+/// What can be said of a plan before it runs.
+fn check(plan: &Plan) -> Result<(), CliError> {
+    let program = Program::from(plan);
+    if program.steps.iter().any(|step| step.fault.is_some()) {
+        let help = "run the plan without `fail(…)`";
+        return Err(CliError::NotAvailable { what: "fault injection", help });
+    }
+    if plan.items.iter().any(|item| matches!(item, Item::Order(_))) {
+        let help = "run the plan without `@order(…)`";
+        return Err(CliError::NotAvailable { what: "a recorded schedule", help });
+    }
     kinds(plan).iter().try_for_each(|kind| known_engine(kind))
 }
 

@@ -2,17 +2,15 @@
 //!
 //! Deliberately absent: writing files (the command does) and text for people (`text`).
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use hotfire_plan::shell_quote;
 
+use super::SCHEMA_VERSION;
 use super::json::{PlanResult, Report, Summary, Unavailable};
 use crate::campaign::{CampaignReport, SubjectReport};
 use crate::diagnose::Finding;
 use crate::judge::exit_code;
-
-/// The contract's version.
-const SCHEMA: &str = "hotfire/1";
 
 /// What the report says of the invocation itself.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,7 +35,7 @@ pub fn assemble(campaign: &CampaignReport, invocation: &Invocation) -> Report {
     let blind = |findings: &[Finding]| findings.iter().any(|finding| finding.code.starts_with('E'));
     let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
     Report {
-        schema: SCHEMA.to_owned(),
+        schema: SCHEMA_VERSION.to_owned(),
         verb: invocation.verb.clone(),
         seed: Some(format!("{:#x}", invocation.seed)),
         exit_code: campaign.interrupted.map_or_else(|| exit_code(&verdicts), |signal| 128 + signal),
@@ -53,7 +51,7 @@ pub fn assemble(campaign: &CampaignReport, invocation: &Invocation) -> Report {
             blind: count(attempts().filter(|run| blind(&run.findings)).count()),
             seconds: invocation.seconds,
         },
-        results: campaign.subjects.iter().map(result).collect(),
+        results: campaign.subjects.iter().map(plan_result).collect(),
         findings,
         unavailable: unavailable(campaign),
     }
@@ -61,11 +59,13 @@ pub fn assemble(campaign: &CampaignReport, invocation: &Invocation) -> Report {
 
 /// The command that shows a plan again, safe to paste into a shell.
 #[must_use]
-pub fn reproduce_command(subject: &SubjectReport) -> String {
+fn reproduce_command(subject: &SubjectReport) -> String {
     format!("hotfire replay {}", shell_quote(&subject.subject.plan.to_string()))
 }
 
-fn result(report: &SubjectReport) -> PlanResult {
+/// One plan's entry in `results`.
+#[must_use]
+pub fn plan_result(report: &SubjectReport) -> PlanResult {
     let verdict = &report.verdict;
     PlanResult {
         scenario: report.subject.scenario.clone(),
@@ -84,11 +84,11 @@ fn result(report: &SubjectReport) -> PlanResult {
 
 /// Every finding once, by its id; the first run that showed it speaks for it.
 fn findings(campaign: &CampaignReport) -> Vec<Finding> {
-    let mut seen: BTreeMap<&str, ()> = BTreeMap::new();
+    let mut seen = BTreeSet::new();
     let mut findings = Vec::new();
     for subject in &campaign.subjects {
         for finding in subject.attempts.iter().flat_map(|attempt| &attempt.findings) {
-            if seen.insert(&finding.id, ()).is_none() {
+            if seen.insert(&finding.id) {
                 findings.push(complete(finding, subject));
             }
         }
@@ -107,18 +107,18 @@ pub fn complete(finding: &Finding, subject: &SubjectReport) -> Finding {
 }
 
 fn unavailable(campaign: &CampaignReport) -> Vec<Unavailable> {
-    let mut notes: BTreeMap<(String, String), ()> = BTreeMap::new();
+    let mut notes = BTreeSet::new();
     for attempt in campaign.subjects.iter().flat_map(|subject| &subject.attempts) {
         let observation = &attempt.observation;
         if let crate::observe::Fact::Unavailable(reason) = &observation.recorder {
-            notes.insert(("recorder".to_owned(), reason.clone()), ());
+            notes.insert(("recorder", reason.clone()));
         }
         if let Some(note) = &observation.mode_note {
-            notes.insert(("fork mode".to_owned(), note.clone()), ());
+            notes.insert(("fork mode", note.clone()));
         }
         for error in &observation.soft_errors {
-            notes.insert(("a part of an observation".to_owned(), error.clone()), ());
+            notes.insert(("a part of an observation", error.clone()));
         }
     }
-    notes.into_keys().map(|(what, reason)| Unavailable { what, reason }).collect()
+    notes.into_iter().map(|(what, reason)| Unavailable { what: what.to_owned(), reason }).collect()
 }

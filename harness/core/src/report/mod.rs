@@ -14,7 +14,7 @@ mod sanitize;
 mod schema;
 mod view;
 
-pub use assemble::{Invocation, assemble, complete, reproduce_command};
+pub use assemble::{Invocation, assemble, complete, plan_result};
 pub use colour::RenderContext;
 pub use explain::explain;
 pub use finding_text::render_finding;
