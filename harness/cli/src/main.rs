@@ -2,6 +2,7 @@
 //! this same program, and must run nothing else.
 //!
 //! Deliberately absent: everything that a verb does (see the modules).
+#![forbid(unsafe_code)]
 
 use std::process::ExitCode;
 
