@@ -101,7 +101,7 @@ codes! {
     LedgerViolation = "P520" "FAIL",
     /// The child could not be started.
     NotStarted = "E901" "BLIND",
-    /// The supervisor died; the run was not seen to its end.
+    /// Tracing was refused, or the supervisor died: the run was not seen to its end.
     ObserverLost = "E902" "BLIND",
     /// The host could not run the plan.
     Refused = "E910" "BLIND",

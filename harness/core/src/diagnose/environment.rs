@@ -28,7 +28,7 @@ pub(crate) fn environment_finding(
             why.clone(),
         ),
         Ending::ObserverLost(why) => {
-            let title = "the supervisor died, the run was not seen to its end";
+            let title = "the run could not be watched to its end";
             (Code::ObserverLost, Phase::Run, title, "front", why.clone())
         }
         _ => {

@@ -2,7 +2,7 @@
 //!
 //! A rule names a mechanism, never a package. To add one: write its signs, put it where its
 //! more general neighbours come after it, and give it a case and near-miss twins in
-//! `tests/golden_rules.rs`, which proves that each sign is needed.
+//! `tests/golden/rules.rs`, which proves that each sign is needed.
 //! Deliberately absent: what the facts are (`signs.rs`, `texts.rs`).
 
 use super::rule::{Rule, Sign};

@@ -149,20 +149,19 @@ pub(crate) const PAGES: &[Page] = &[
         "the child could not be started",
         "Nothing ran, so nothing is known about the engine.",
         "The supervisor's own error.",
-        "The host program is missing or not executable, no memory or process is left, tracing is\n\
-         \x20 refused.",
-        "Read the reason in the evidence; check the host's path, `ulimit -u`, and\n\
-         \x20 kernel.yama.ptrace_scope (3 forbids tracing).",
+        "The host program is missing or not executable, no memory or process is left.",
+        "Read the reason in the evidence; check the host's path and `ulimit -u`.",
     ),
     page!(
         "E902",
-        "the supervisor died",
-        "The process of ours that watched the run ended before the run did; its processes were ended\n\
-         \x20 with it.",
-        "The front lost the connection to its supervisor.",
-        "A SIGKILL from outside (out of memory), or an error of ours.",
-        "Run it again. If it repeats without anybody killing it, please report it with the output of\n\
-         \x20 `-v`.",
+        "the run could not be watched to its end",
+        "The process of ours that watches runs may not trace here, or ended before the run did. Its\n\
+         \x20 processes were ended with it; what it had not seen is not known.",
+        "The supervisor's own error, or the front lost the connection to its supervisor.",
+        "A kernel or container that forbids ptrace (kernel.yama.ptrace_scope 3, a seccomp profile\n\
+         \x20 without SYS_PTRACE); a SIGKILL from outside (out of memory); an error of ours.",
+        "Read the reason in the evidence. In a container, allow ptrace (docker: --cap-add\n\
+         \x20 SYS_PTRACE). If it repeats without a cause on this machine, please report it.",
     ),
     page!(
         "E910",
