@@ -18,10 +18,13 @@ constexpr std::size_t round_up(std::size_t value, std::size_t to) {
 }  // namespace
 
 Arena::Arena(std::size_t bytes) : base_(nullptr), bytes_(round_up(bytes, kPage)) {
-  void* mapped = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE,
+  void* mapped = mmap(nullptr, bytes_ + 2 * kPage, PROT_NONE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (mapped == MAP_FAILED) throw Failed("no memory for an arena");
-  base_ = static_cast<std::byte*>(mapped);
+  base_ = static_cast<std::byte*>(mapped) + kPage;
+  if (mprotect(base_, bytes_, PROT_READ | PROT_WRITE) == 0) return;
+  release();
+  throw Failed("no memory for an arena");
 }
 
 void* Arena::allocate(std::size_t bytes) {
@@ -33,7 +36,7 @@ void* Arena::allocate(std::size_t bytes) {
 }
 
 void Arena::release() noexcept {
-  if (base_ != nullptr) munmap(base_, bytes_);
+  if (base_ != nullptr) munmap(base_ - kPage, bytes_ + 2 * kPage);
   base_ = nullptr;
 }
 

@@ -1,4 +1,5 @@
-// Memory straight from mmap, given back by munmap: what is used after its release faults by itself.
+// Memory straight from mmap between two guard pages, given back by munmap: what is used after its
+// release or beyond its bounds faults by itself.
 // An arena only grows; its pieces are not freed one by one. Threads may share it.
 #pragma once
 

@@ -19,6 +19,11 @@ Device::Device(const Ledger& ledger, std::uint64_t parent, bool aux)
 // Members go in reverse order: the command thread ends first, the memory is unmapped last.
 Device::~Device() = default;
 
+void Device::unmap() noexcept {
+  entry_.release();
+  arena_.release();
+}
+
 void Device::run(const std::function<void()>& command) {
   if (commands_ == nullptr) return command();
   commands_->run(1, 1, [&command](std::size_t, std::size_t) { command(); });

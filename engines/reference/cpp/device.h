@@ -23,7 +23,7 @@ class Device {
   void run(const std::function<void()>& command);
 
   // Unmaps the memory while the rest of the device stays: for the exit handler.
-  void unmap() noexcept { arena_.release(); }
+  void unmap() noexcept;
 
   // Memory for caches and worker statistics.
   Arena& arena() noexcept { return arena_; }

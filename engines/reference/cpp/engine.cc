@@ -179,7 +179,7 @@ Produced Engine::run(const Lease& lease, std::uint64_t count,
 }
 
 void Engine::check_cancelled(std::uint64_t epoch) const {
-  if (cancel_epoch_.load() != epoch) throw Cancelled();
+  if (cancel_epoch_.load() != epoch || exiting_.load()) throw Cancelled();
 }
 
 Produced Engine::export_model(int fd, std::uint64_t milliseconds) {
@@ -222,7 +222,7 @@ void Engine::shutdown() {
 }
 
 void Engine::release_at_exit() noexcept {
-  cancel_epoch_.fetch_add(1);
+  exiting_ = true;
   if (options_.defects.exit_static_order && pool_->running()) device_->unmap();
   cleanup();
 }

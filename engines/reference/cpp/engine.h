@@ -79,6 +79,7 @@ class Engine {
   LedgerEntry entry_;
   Gate gate_;
   std::atomic<std::uint64_t> cancel_epoch_{0};
+  std::atomic<bool> exiting_{false};
   std::atomic<std::uint64_t> active_source_{0};
   std::unique_ptr<WorkerProcess> process_;
   std::unique_ptr<Device> device_;

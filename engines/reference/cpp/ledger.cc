@@ -16,6 +16,9 @@ LedgerEntry::LedgerEntry(const Ledger& ledger, Resource resource, std::uint64_t 
   ledger_.acquire(resource_, id_, parent, address, bytes);
 }
 
-LedgerEntry::~LedgerEntry() { ledger_.release(resource_, id_); }
+void LedgerEntry::release() noexcept {
+  if (held_) ledger_.release(resource_, id_);
+  held_ = false;
+}
 
 }  // namespace hotfire::reference

@@ -29,14 +29,17 @@ class Ledger {
 // An id that no other resource of this process has or had.
 std::uint64_t next_ledger_id() noexcept;
 
-// One acquired resource: reported when made, reported released when destroyed.
+// One acquired resource: reported when made, reported released when destroyed or before.
 class LedgerEntry {
  public:
   LedgerEntry(const Ledger& ledger, Resource resource, std::uint64_t parent,
               const void* address = nullptr, std::size_t bytes = 0);
-  ~LedgerEntry();
+  ~LedgerEntry() { release(); }
   LedgerEntry(const LedgerEntry&) = delete;
   LedgerEntry& operator=(const LedgerEntry&) = delete;
+
+  // Reports the release; later calls do nothing.
+  void release() noexcept;
 
   std::uint64_t id() const noexcept { return id_; }
 
@@ -44,6 +47,7 @@ class LedgerEntry {
   const Ledger& ledger_;
   Resource resource_;
   std::uint64_t id_;
+  bool held_ = true;
 };
 
 }  // namespace hotfire::reference

@@ -77,10 +77,7 @@ MappedFile::~MappedFile() { munmap(const_cast<std::uint8_t*>(data_), bytes_); }
 
 Model::Model(const Ledger& ledger, std::uint64_t parent, std::uint64_t source,
              const Defects& defects)
-    : ledger_(ledger),
-      defects_(defects),
-      source_(source),
-      entry_(ledger, Resource::model, parent) {}
+    : ledger_(ledger), defects_(defects), parent_(parent), source_(source) {}
 
 void Model::read(const MappedFile& file) {
   shape_ = read_shape(file);
@@ -89,6 +86,7 @@ void Model::read(const MappedFile& file) {
   if (file.bytes() < kHeaderBytes + declared_ * kEntryBytes) throw Failed("the model is cut short");
   const std::size_t slack = 4096;
   arena_.emplace(weights_in(shape_) * sizeof(std::int16_t) + slack);
+  entry_.emplace(ledger_, Resource::model, parent_, arena_->address(), arena_->bytes());
   chain_ = arena_->allocate_array<Tensor>(1);
   chain_->previous = chain_->next = chain_;
   tensors_ = arena_->allocate_array<Tensor>(declared_);
@@ -131,7 +129,7 @@ void Model::build_tensor(const MappedFile& file, std::size_t index, std::size_t 
   tensor.previous->next = &tensor;
   chain_->previous = &tensor;
   tensor.ledger_id = next_ledger_id();
-  ledger_.acquire(Resource::tensor, tensor.ledger_id, entry_.id(), tensor.weights,
+  ledger_.acquire(Resource::tensor, tensor.ledger_id, entry_->id(), tensor.weights,
                   bytes * sizeof(std::int16_t));
   ++built_;
 }
@@ -180,6 +178,11 @@ void Model::unlink_tensor(Tensor& tensor) {
   tensor.previous->next = tensor.next;
   tensor.next->previous = tensor.previous;
   ledger_.release(Resource::tensor, tensor.ledger_id);
+}
+
+void Model::unmap() noexcept {
+  entry_->release();
+  arena_->release();
 }
 
 // Tensors leave the chain first; the arena, a member, goes after them.

@@ -71,7 +71,7 @@ class Model {
   void link() noexcept;
 
   // Releases the memory before the tensors; the order that a destructor must not have.
-  void unmap() noexcept { arena_->release(); }
+  void unmap() noexcept;
 
   // The model as a file, byte for byte what it was read from.
   std::vector<std::uint8_t> encode() const;
@@ -86,9 +86,10 @@ class Model {
 
   const Ledger& ledger_;
   const Defects& defects_;
+  const std::uint64_t parent_;
   const std::uint64_t source_;
   std::optional<Arena> arena_;
-  LedgerEntry entry_;
+  std::optional<LedgerEntry> entry_;
   Shape shape_{};
   Tensor* chain_ = nullptr;    // the list's head, in the arena
   Tensor* tensors_ = nullptr;  // all tensors in file order, in the arena

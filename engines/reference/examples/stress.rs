@@ -52,7 +52,7 @@ fn main() -> ExitCode {
     }
     let before = Leftovers::count();
     if !sees_an_engine(&before) {
-        eprintln!("the census does not see a living engine");
+        eprintln!("the census does not see a living engine: {before:?}");
         return ExitCode::FAILURE;
     }
     for round in 1..=rounds {

@@ -114,6 +114,20 @@ std::uint64_t digest_of(int fd) {
   return engine.generate(kTokens, {prompt, sizeof(prompt)}).digest;
 }
 
+// Leaves a living engine and a thread that generates to the exit handler.
+void exit_beside_a_generate(const Models& models) {
+  static Balance balance;
+  auto* engine = new Engine({}, std::make_unique<CountingLedger>(balance));
+  engine->load(models.tiny, 1);
+  generate(*engine, models);
+  std::thread([engine] {
+    try {
+      engine->generate(1'000'000, {nullptr, 0});
+    } catch (const std::exception&) {
+    }
+  }).detach();
+}
+
 void show_both_lock_orders(const Models& models) {
   Balance balance;
   Options options;
@@ -138,4 +152,5 @@ int main(int count, char** arguments) {
   const unsigned long rounds = std::strtoul(arguments[5], nullptr, 10);
   for (unsigned long round = 0; round < rounds; ++round) lifecycle(models, random);
   std::printf("%lu lifecycles\n", rounds);
+  exit_beside_a_generate(models);
 }

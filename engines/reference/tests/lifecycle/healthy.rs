@@ -20,6 +20,19 @@ fn random_lives_are_silent() {
     }
 }
 
+/// The engine is linked into the command, which must run none of it unless asked.
+#[test]
+fn the_engine_has_no_code_that_runs_at_start() {
+    let symbols = Command::new("nm").arg(example("lifecycle")).output().unwrap();
+    let symbols = String::from_utf8_lossy(&symbols.stdout).into_owned();
+    assert!(symbols.contains("hotfire9reference"), "nm sees the engine");
+    // cxx's own runtime has one, for iostream.
+    let at_start = symbols
+        .lines()
+        .find(|line| line.contains("_GLOBAL__sub_I") && !line.ends_with("_GLOBAL__sub_I_cxx.cc"));
+    assert_eq!(at_start, None);
+}
+
 #[test]
 fn exit_with_a_live_engine_is_silent() {
     for end in ["exit", "quick", "generate 1"] {
