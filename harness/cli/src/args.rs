@@ -98,6 +98,10 @@ pub(crate) struct SharedArgs {
     /// Take no notice of what engines report to the ledger: outside facts alone
     #[arg(long)]
     pub(crate) no_ledger: bool,
+    /// Off: without ptrace, for leak checkers, programs that trace themselves, and races that its
+    /// stops would hide; then a death shows no registers or threads
+    #[arg(long, value_enum, default_value_t = Trace::On)]
+    pub(crate) trace: Trace,
     /// How children are made [default: fork for the built-in engine in run, else spawn]
     #[arg(long, value_enum)]
     pub(crate) mode: Option<Mode>,
@@ -116,6 +120,15 @@ pub(crate) enum Mode {
     Spawn,
     /// Forked from a process that has loaded the engine's libraries
     Fork,
+}
+
+/// Whether runs are traced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Trace {
+    /// With ptrace
+    On,
+    /// Without
+    Off,
 }
 
 /// `hotfire list`.

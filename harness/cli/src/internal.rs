@@ -1,4 +1,5 @@
-//! The hidden verbs: `__host`, `__supervise SOCKET PARENT LAUNCHER`, `__launch SOCKET`.
+//! The hidden verbs: `__host`, `__supervise SOCKET PARENT LAUNCHER`, `__launch SOCKET`,
+//! `__guard PARENT PROGRAM ARGUMENTS…`.
 //!
 //! Deliberately absent: output. A hidden verb speaks to its parent alone.
 
@@ -28,6 +29,7 @@ pub(crate) fn run(arguments: &[String]) -> Option<ExitCode> {
             parent.parse().ok()?,
             launcher,
         ),
+        ("__guard", rest) => hotfire_sys::guard_main(rest),
         ("__launch", [socket]) => hotfire_sys::launch_main(socket.parse().ok()?),
         _ => return None,
     };

@@ -7,7 +7,7 @@ use hotfire_core::observe::LaunchMode;
 use hotfire_plan::scenario::{Expectation, Limits};
 use hotfire_plan::{EngineSpec, Item, Plan, Program};
 
-use crate::args::{Mode, RunArgs, SharedArgs};
+use crate::args::{Mode, RunArgs, SharedArgs, Trace};
 use crate::error::CliError;
 use crate::internal::{LINKED_KINDS, kinds as registered};
 use crate::scenarios::{self, Loaded};
@@ -69,8 +69,9 @@ pub(crate) fn settings(
     Settings {
         seed,
         mode: mode.or(fresh.then_some(LaunchMode::Spawn)),
+        traced: shared.trace == Trace::On,
         ledger: !shared.no_ledger,
-        confirmations: CONFIRMATIONS,
+        confirmations: if fresh { 0 } else { CONFIRMATIONS },
         host_program: host_program.to_owned(),
         environment: environment(scratch),
         linked_kinds: LINKED_KINDS.map(str::to_owned).to_vec(),

@@ -74,6 +74,30 @@ pub fn launch_main(socket: i32) -> Result<(), SysError> {
     }
 }
 
+/// Ties this process's life to its parent's and becomes `program`: the arguments are the parent's
+/// pid, the program, and its arguments, its own name first. Returns only when it fails.
+///
+/// # Errors
+/// The parent has ended, the arguments are incomplete, or exec failed.
+pub fn guard_main(arguments: &[String]) -> Result<(), SysError> {
+    let incomplete = || SysError::new("guard", nix::errno::Errno::EINVAL);
+    let [parent, program, rest @ ..] = arguments else { return Err(incomplete()) };
+    crate::process::die_with_parent(parent.parse().map_err(|_| incomplete())?)?;
+    crate::process::forbid_core_dumps()?;
+    // Our own runtime ignores it, and exec would pass that on.
+    default_action(nix::sys::signal::Signal::SIGPIPE, nix::sys::signal::SaFlags::empty())?;
+    let program = CString::new(program.as_str()).map_err(|_| incomplete())?;
+    let rest: Vec<CString> = rest
+        .iter()
+        .map(|argument| CString::new(argument.as_str()))
+        .collect::<Result<_, _>>()
+        .map_err(|_| incomplete())?;
+    match nix::unistd::execv(&program, &rest) {
+        Ok(never) => match never {},
+        Err(errno) => Err(SysError::new("execv", errno)),
+    }
+}
+
 fn parse<'a>(bytes: &[u8], descriptors: Vec<BorrowedFd<'a>>) -> Option<Command<'a>> {
     let mut strings = bytes
         .strip_suffix(&[0])?
@@ -95,15 +119,23 @@ fn parse<'a>(bytes: &[u8], descriptors: Vec<BorrowedFd<'a>>) -> Option<Command<'
 
 /// Children of the launcher leave no zombies once the tracer has reaped them.
 fn ignore_children() -> Result<(), SysError> {
-    use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
-    let action = SigAction::new(SigHandler::SigDfl, SaFlags::SA_NOCLDWAIT, SigSet::empty());
-    // SAFETY: the default action runs no code of ours.
-    unsafe { sigaction(Signal::SIGCHLD, &action) }
-        .map(|_| ())
-        .map_err(|errno| SysError::new("sigaction", errno))?;
+    use nix::sys::signal::{SaFlags, SigSet, Signal};
+    default_action(Signal::SIGCHLD, SaFlags::SA_NOCLDWAIT)?;
     let mut set = SigSet::empty();
     set.add(Signal::SIGCHLD);
     set.thread_block().map_err(|errno| SysError::new("sigprocmask", errno))
+}
+
+fn default_action(
+    signal: nix::sys::signal::Signal,
+    flags: nix::sys::signal::SaFlags,
+) -> Result<(), SysError> {
+    use nix::sys::signal::{SigAction, SigHandler, SigSet, sigaction};
+    let action = SigAction::new(SigHandler::SigDfl, flags, SigSet::empty());
+    // SAFETY: the default action runs no code of ours.
+    unsafe { sigaction(signal, &action) }
+        .map(|_| ())
+        .map_err(|errno| SysError::new("sigaction", errno))
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ mod wait;
 
 pub use clock::monotonic_ns;
 pub use error::SysError;
-pub use launcher::{LaunchReply, launch_main, launch_reply, launch_request};
+pub use launcher::{LaunchReply, guard_main, launch_main, launch_reply, launch_request};
 pub use memory::read_memory;
 pub use pipe::{ReadEnd, output_pipe};
 pub use poll::{Readiness, poll_readable};

@@ -51,6 +51,8 @@ pub struct Settings {
     pub seed: u64,
     /// How children are made; `None`: forked where every engine is linked in, else spawned.
     pub mode: Option<LaunchMode>,
+    /// Whether runs are traced; see [`Job::traced`].
+    pub traced: bool,
     /// Whether engines may report to the ledger.
     pub ledger: bool,
     /// How often a failing plan is repeated in fresh processes.
@@ -78,6 +80,7 @@ impl Settings {
             },
             plan: subject.plan.to_string(),
             mode,
+            traced: self.traced,
             seed: mix(self.seed, u64::from(run)),
             ledger: self.ledger,
             limits: RunLimits::from(&subject.limits),
@@ -85,12 +88,13 @@ impl Settings {
     }
 
     /// How the first runs of a subject are made. A plan with an environment of its own needs a
-    /// fresh process: libraries read it when they are loaded.
+    /// fresh process: libraries read it when they are loaded. An untraced one does, too: the
+    /// forkserver's children could not be waited for.
     #[must_use]
     pub fn mode_for(&self, subject: &Subject) -> LaunchMode {
         let linked = kinds(&subject.plan).iter().all(|kind| self.linked_kinds.contains(kind));
         match self.mode {
-            _ if !subject.plan.env.is_empty() => LaunchMode::Spawn,
+            _ if !subject.plan.env.is_empty() || !self.traced => LaunchMode::Spawn,
             Some(mode) => mode,
             None if linked => LaunchMode::Fork,
             None => LaunchMode::Spawn,
@@ -151,6 +155,7 @@ mod tests {
         Settings {
             seed: 1,
             mode,
+            traced: true,
             ledger: true,
             confirmations: 5,
             host_program: "/bin/x".into(),
@@ -174,6 +179,8 @@ mod tests {
         assert_eq!(settings(None).mode_for(&foreign), LaunchMode::Spawn);
         assert_eq!(settings(Some(LaunchMode::Fork)).mode_for(&foreign), LaunchMode::Fork);
         assert_eq!(settings(Some(LaunchMode::Fork)).mode_for(&own), LaunchMode::Spawn);
+        let untraced = Settings { traced: false, ..settings(None) };
+        assert_eq!(untraced.mode_for(&linked), LaunchMode::Spawn);
         let job = settings(None).job(&own, 7, 0, LaunchMode::Spawn);
         assert_eq!(job.host.environment, ["A=1", "K=V"]);
     }

@@ -43,6 +43,9 @@ pub struct Observation {
     pub seed: u64,
     /// How the child was made.
     pub mode: LaunchMode,
+    /// Whether the run was traced.
+    #[serde(default = "traced")]
+    pub traced: bool,
     /// Why the mode differs from the one asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode_note: Option<String>,
@@ -66,6 +69,11 @@ pub struct Observation {
     /// What went wrong while observing; lowercase fragments. The report says them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub soft_errors: Vec<String>,
+}
+
+/// Observations of before there was a choice were traced.
+fn traced() -> bool {
+    true
 }
 
 /// How the child itself ended.

@@ -12,6 +12,9 @@ use crate::campaign::{CampaignReport, SubjectReport};
 use crate::diagnose::Finding;
 use crate::judge::exit_code;
 
+/// What an untraced run does not protect.
+const UNTRACED: &str = "the runs are not traced; only each child itself is protected";
+
 /// What the report says of the invocation itself.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Invocation {
@@ -112,6 +115,9 @@ fn unavailable(campaign: &CampaignReport) -> Vec<Unavailable> {
         let observation = &attempt.observation;
         if let crate::observe::Fact::Unavailable(reason) = &observation.recorder {
             notes.insert(("recorder", reason.clone()));
+        }
+        if !observation.traced {
+            notes.insert(("threads, registers and hidden processes", UNTRACED.to_owned()));
         }
         if let Some(note) = &observation.mode_note {
             notes.insert(("fork mode", note.clone()));

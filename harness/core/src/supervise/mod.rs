@@ -13,6 +13,7 @@ mod run;
 mod stall;
 mod supervisor;
 mod tasks;
+mod untraced;
 
 pub use protocol::{HostProgram, Job, Reply, RunLimits};
 pub(crate) use run::not_started;

@@ -144,6 +144,9 @@ impl Supervisor {
         mode: LaunchMode,
         ends: &ChildEnds,
     ) -> Result<(), SysError> {
+        if !job.traced {
+            return self.start_untraced(job, ends);
+        }
         self.expected = Some(Role::Root);
         let Some(run) = &self.run else { return Ok(()) };
         let (stdout, stderr) = (ends.stdout.as_fd(), ends.stderr.as_fd());

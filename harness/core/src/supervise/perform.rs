@@ -16,6 +16,11 @@ const END_NS: u64 = 10_000_000_000;
 impl Supervisor {
     /// Makes the run and observes it. Nothing of it lives when this returns.
     pub(super) fn perform(&mut self, job: Job) -> Observation {
+        if !job.traced {
+            let note = (job.mode == LaunchMode::Fork)
+                .then(|| "spawned, not forked: the run is not traced".to_owned());
+            return self.attempt(job, LaunchMode::Spawn, note);
+        }
         if let Err(error) = self.ensure_launcher() {
             let reason = format!("the launcher could not be traced: {error}");
             return not_started(&job, Ending::ObserverLost(reason));
@@ -97,6 +102,8 @@ impl Supervisor {
     fn wait_for_leftovers(&mut self) {
         let Some(run) = &self.run else { return };
         let Some((_, ended_ns)) = run.root_end else { return };
+        self.adopt_orphans();
+        let Some(run) = &self.run else { return };
         if self.tasks.of_run().is_empty() {
             return;
         }
@@ -127,12 +134,14 @@ impl Supervisor {
             run.ending = true;
         }
         let deadline = monotonic_ns() + END_NS;
+        self.adopt_orphans();
         while !self.tasks.of_run().is_empty() && monotonic_ns() < deadline {
             for (pid, _) in self.tasks.of_run() {
                 // A process that is gone already will be reaped below.
                 let _ = end_process(pid);
             }
             self.pump_until(20_000_000, |supervisor| supervisor.tasks.of_run().is_empty());
+            self.adopt_orphans();
         }
         for (pid, _) in self.tasks.of_run() {
             self.tasks.remove(pid);

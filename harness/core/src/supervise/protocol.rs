@@ -15,6 +15,9 @@ pub struct Job {
     pub plan: String,
     /// How the child is to be made.
     pub mode: LaunchMode,
+    /// Whether the run is traced. Without, only its own process is protected, a death has no
+    /// registers or threads, and no hang is declared before its limit.
+    pub traced: bool,
     /// The run's seed.
     pub seed: u64,
     /// Whether the engine may report to the ledger.

@@ -101,6 +101,7 @@ impl Run {
     pub(super) fn finish(self) -> Observation {
         let now = monotonic_ns();
         let ended_ns = self.root_end.as_ref().map_or(now, |(_, time)| *time);
+        let traced = self.job.traced;
         let ending = match (&self.stall, &self.root_end, self.refused) {
             (Some(_), _, _) => Ending::Ended,
             (None, Some((ending, _)), _) => ending.clone(),
@@ -117,6 +118,7 @@ impl Run {
             plan: self.job.plan,
             seed: self.job.seed,
             mode: self.mode,
+            traced,
             mode_note: self.mode_note,
             ending,
             crash: self.crash,
@@ -148,6 +150,7 @@ pub(crate) fn not_started(job: &Job, ending: Ending) -> Observation {
         plan: job.plan.clone(),
         seed: job.seed,
         mode: job.mode,
+        traced: job.traced,
         mode_note: None,
         recorder: crate::observe::Fact::Unavailable("the child never ran".into()),
         ending,

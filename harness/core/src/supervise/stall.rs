@@ -115,6 +115,10 @@ impl Supervisor {
     /// Where every thread waits, when all wait without end; `None` as soon as one does not.
     fn endless_places(&self) -> Option<BTreeMap<i32, Place>> {
         let run = self.run.as_ref()?;
+        if !run.job.traced {
+            // Not all processes of the run are known: one of them may end the wait.
+            return None;
+        }
         let idle_loop = idle_loop(read_progress(&mut fetch(&run.recorder)).ok());
         let mut places = BTreeMap::new();
         for (pid, _) in self.tasks.of_run() {

@@ -223,7 +223,7 @@ impl Supervisor {
         }
     }
 
-    fn add_process(&mut self, pid: i32, parent: i32) {
+    pub(super) fn add_process(&mut self, pid: i32, parent: i32) {
         let of_ours = self.tasks.role(parent).is_some_and(|role| !role.is_of_run());
         let expected = if of_ours { self.expected.take() } else { None };
         match (expected, &mut self.run) {
