@@ -4,7 +4,7 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use hotfire_plan::model::Operation;
 use hotfire_plan::{Args, EngineSpec, Program, Step, parse_duration_us};
@@ -45,6 +45,9 @@ pub(crate) struct Stand {
     kinds: Vec<Arc<dyn EngineKind>>,
     slots: Slots,
     context: CreateContext,
+    /// The first engine whose files are not here. Every later step on an empty slot says so too:
+    /// the record of the `create` may be overwritten by then.
+    missing: OnceLock<EngineError>,
 }
 
 impl Stand {
@@ -53,7 +56,7 @@ impl Stand {
         program: &Program,
         context: CreateContext,
     ) -> Self {
-        Self { kinds, slots: Slots::of(program), context }
+        Self { kinds, slots: Slots::of(program), context, missing: OnceLock::new() }
     }
 
     /// Every engine that stands in a slot.
@@ -109,7 +112,12 @@ impl Stand {
             let text = format!("no engine kind `{}`", spec.kind);
             return Err(EngineError::Unsupported(text).into());
         };
-        Ok(kind.create(&spec.args, &self.context)?)
+        kind.create(&spec.args, &self.context).map_err(|error| {
+            if matches!(error, EngineError::Missing { .. }) {
+                self.missing.get_or_init(|| error.clone());
+            }
+            error.into()
+        })
     }
 
     /// The new engine is made and loaded before the old one goes, as services do it.
@@ -165,7 +173,7 @@ impl Stand {
             let text = "`via=gc` in a native host".to_owned();
             return Err(EngineError::Unsupported(text).into());
         }
-        let slot = self.slots.take(name).ok_or_else(|| empty(name))?;
+        let slot = self.slots.take(name).ok_or_else(|| self.empty(name))?;
         drop(slot);
         Ok(())
     }
@@ -195,12 +203,13 @@ impl Stand {
     }
 
     fn slot(&self, name: &str) -> Result<Slot, StepError> {
-        self.slots.get(name).ok_or_else(|| empty(name))
+        self.slots.get(name).ok_or_else(|| self.empty(name))
     }
-}
 
-fn empty(name: &str) -> StepError {
-    EngineError::Illegal(format!("slot `{name}` is empty")).into()
+    fn empty(&self, name: &str) -> StepError {
+        let illegal = || EngineError::Illegal(format!("slot `{name}` is empty"));
+        self.missing.get().cloned().unwrap_or_else(illegal).into()
+    }
 }
 
 fn unsuccessful(outcome: StepOutcome, text: String) -> StepReport {

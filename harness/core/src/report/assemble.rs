@@ -45,7 +45,9 @@ pub fn assemble(campaign: &CampaignReport, invocation: &Invocation) -> Report {
         command: invocation.command.clone(),
         summary: Summary {
             runs: count(attempts().count()),
-            passed: count(attempts().filter(|run| run.findings.is_empty()).count()),
+            passed: count(
+                attempts().filter(|run| run.findings.is_empty() && run.skip.is_none()).count(),
+            ),
             failed: count(
                 attempts().filter(|run| !run.findings.is_empty() && !blind(&run.findings)).count(),
             ),

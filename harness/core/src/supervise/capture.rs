@@ -106,6 +106,7 @@ impl Supervisor {
         signal: i32,
         (process, role): (i32, Role),
     ) -> Result<Crash, SysError> {
+        let time_ns = monotonic_ns();
         let tracee = Tracee::new(tid);
         let info = tracee.signal_info()?;
         let registers = tracee.registers()?;
@@ -138,7 +139,7 @@ impl Supervisor {
                 general: registers.general.to_vec(),
             }),
             through_handler: false,
-            time_ns: monotonic_ns(),
+            time_ns,
         })
     }
 
