@@ -32,6 +32,8 @@ pub(super) struct Supervisor {
     /// Why the last request for a child failed.
     pub(super) launch_failure: Option<String>,
     pub(super) run: Option<Run>,
+    /// New tracees at their first stop, whose parent's event has not been read yet.
+    strangers: Vec<i32>,
     pub(super) symbolizer: Symbolizer,
     /// Somebody wants us to end.
     pub(super) terminating: bool,
@@ -57,6 +59,7 @@ pub fn supervise_main(socket: i32, parent: i32, launcher: &str) -> Result<(), Sy
         expected: None,
         launch_failure: None,
         run: None,
+        strangers: Vec::new(),
         symbolizer: Symbolizer::default(),
         terminating: false,
     };
@@ -147,6 +150,7 @@ impl Supervisor {
             while let Ok(Some(event)) = wait_any() {
                 self.on_event(event);
             }
+            self.meet_strangers();
         }
         if launcher {
             self.on_launcher_reply();
@@ -181,7 +185,9 @@ impl Supervisor {
                 let former = tracee.event_message().ok().and_then(|id| i32::try_from(id).ok());
                 self.tasks.exec(tid, former.unwrap_or(tid));
             }
-            Stop::Attached => self.on_attached(tid),
+            // Its parent's event, which tells what it is, comes within the same round of waits.
+            Stop::Attached if !self.tasks.knows(tid) => return self.strangers.push(tid),
+            Stop::Attached => {}
             Stop::Exiting => self.on_exiting(tid),
             Stop::Other => {}
         }
@@ -195,6 +201,14 @@ impl Supervisor {
         if self.tasks.is_old_news(tid) {
             return;
         }
+        self.introduce(tid, parent_tid, by_clone);
+        if self.was_stranger(tid) {
+            // It may have been killed meanwhile; then its end comes next.
+            let _ = Tracee::new(tid).resume(0);
+        }
+    }
+
+    fn introduce(&mut self, tid: i32, parent_tid: i32, by_clone: bool) {
         let parent = self.tasks.process_of(parent_tid).unwrap_or(parent_tid);
         if !by_clone {
             return self.add_process(tid, parent);
@@ -208,11 +222,23 @@ impl Supervisor {
         }
     }
 
-    /// A new tracee's first stop may come before its parent's event.
-    fn on_attached(&mut self, tid: i32) {
-        if self.tasks.knows(tid) {
-            return;
+    /// Takes a task out of the strangers, if it is one.
+    fn was_stranger(&mut self, tid: i32) -> bool {
+        let before = self.strangers.len();
+        self.strangers.retain(|stranger| *stranger != tid);
+        self.strangers.len() < before
+    }
+
+    /// New tracees whose parent's event did not come: the kernel knows what they are.
+    fn meet_strangers(&mut self) {
+        for tid in std::mem::take(&mut self.strangers) {
+            self.meet(tid);
+            // It may have been killed meanwhile; then its end comes next.
+            let _ = Tracee::new(tid).resume(0);
         }
+    }
+
+    fn meet(&mut self, tid: i32) {
         let Ok(masks) = procfs::signal_masks(tid) else { return };
         self.tasks.met_early(tid);
         if masks.process == tid {
@@ -270,6 +296,10 @@ impl Supervisor {
     }
 
     fn on_end(&mut self, tid: i32, ending: Ending) {
+        if self.was_stranger(tid) {
+            // Its parent's event is still to come, and must not bring it back.
+            self.tasks.met_early(tid);
+        }
         let Some(role) = self.tasks.remove(tid) else { return };
         match role {
             Role::Launcher => {
