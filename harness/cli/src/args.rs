@@ -141,7 +141,7 @@ pub(crate) struct ListArgs {
 /// `hotfire show`.
 #[derive(Debug, Args)]
 pub(crate) struct ShowArgs {
-    /// A finding's id (its first digits are enough), or a JSON report's file
+    /// A finding's id; its first digits are enough
     pub(crate) what: String,
     /// Print the finding as JSON
     #[arg(long)]

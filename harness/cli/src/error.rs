@@ -71,6 +71,14 @@ pub(crate) enum CliError {
         /// Why.
         error: std::io::Error,
     },
+    /// The folder that a report is to be written into is not there; told before anything runs.
+    #[error("cannot write {path}: there is no folder `{folder}`\nhelp: mkdir -p {folder}", path = path.display(), folder = folder.display())]
+    NoFolder {
+        /// The report's file.
+        path: PathBuf,
+        /// The folder that is missing.
+        folder: PathBuf,
+    },
     /// Our own processes could not be started or talked to.
     #[error(
         "{0}\nhelp: this is a fault of hotfire or of the machine; `ulimit -a` and `dmesg` may tell more"
@@ -86,7 +94,7 @@ impl CliError {
             Self::NoFinding { .. } => status::USAGE,
             Self::NotAvailable { .. } => status::SET_UP,
             Self::NoMatch(_) => status::NOTHING_RAN,
-            Self::Write { .. } => status::REPORT,
+            Self::Write { .. } | Self::NoFolder { .. } => status::REPORT,
             Self::System(_) => status::INTERNAL,
         }
     }

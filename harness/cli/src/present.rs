@@ -3,14 +3,15 @@
 //!
 //! Deliberately absent: how a line or a finding looks (hotfire-core's `report`).
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{IsTerminal, Write};
 
 use clap::ColorChoice;
 use hotfire_core::campaign::{CampaignReport, Subject, SubjectReport};
 use hotfire_core::judge::Verdict;
 use hotfire_core::report::{
-    FindingView, RenderContext, Report, complete, plan_result, render_finding, render_result_line,
-    render_summary, step_views,
+    FindingView, RenderContext, Report, complete, page_of, plan_result, render_finding,
+    render_result_line, render_summary, sanitize, step_views,
 };
 use hotfire_plan::Program;
 
@@ -60,7 +61,8 @@ impl Presenter {
         }
         let runs: u64 = subjects.iter().map(|subject| u64::from(subject.runs)).sum();
         let plans = if subjects.len() == 1 { "plan" } else { "plans" };
-        self.line(&format!("hotfire: seed {seed:#x}, {} {plans}, {runs} runs", subjects.len()));
+        let noun = if runs == 1 { "run" } else { "runs" };
+        self.line(&format!("hotfire: seed {seed:#x}, {} {plans}, {runs} {noun}", subjects.len()));
         if std::io::stderr().is_terminal() {
             self.progress = Some(Progress { done: 0, all: subjects.len(), failed: 0 });
         }
@@ -70,7 +72,8 @@ impl Presenter {
     pub(crate) fn subject(&mut self, report: &SubjectReport) {
         let expected = report.verdict.verdict == Verdict::AsExpected;
         self.clear_progress();
-        if !self.quiet || !expected {
+        let skipped = report.verdict.verdict == Verdict::Skipped;
+        if (!self.quiet || !expected) && !skipped {
             let micros: u64 =
                 report.attempts.iter().map(|attempt| attempt.observation.wall_us).sum();
             let seconds = micros as f64 / 1e6;
@@ -79,7 +82,7 @@ impl Presenter {
         }
         if let Some(progress) = &mut self.progress {
             progress.done += 1;
-            progress.failed += usize::from(!expected);
+            progress.failed += usize::from(!expected && !skipped);
         }
         self.show_progress();
     }
@@ -104,8 +107,9 @@ impl Presenter {
         if failed.is_empty() && !self.quiet {
             self.one_caught(campaign);
         }
+        self.skipped(report);
         self.notes(report);
-        let summary = render_summary(&report.summary, report.results.len(), &self.context);
+        let summary = render_summary(report, &self.context);
         self.text(&summary);
         if let Some(signal) = campaign.interrupted {
             let name = hotfire_sys::signal::name(signal);
@@ -113,6 +117,20 @@ impl Presenter {
             self.line(&format!(
                 "stopped by {name}: {unrun} plans were not run, all children ended"
             ));
+        }
+    }
+
+    /// What could not run, by name, with the reason.
+    fn skipped(&self, report: &Report) {
+        let mut names_of: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for plan in report.results.iter().filter(|plan| plan.status == "SKIP") {
+            let reason = plan.reason.as_deref().unwrap_or("no reason is known");
+            names_of.entry(reason).or_default().insert(&plan.scenario);
+        }
+        for (reason, names) in names_of {
+            let names: Vec<&str> = names.into_iter().collect();
+            self.line(&format!("SKIP {}", names.join(", ")));
+            self.line(&format!("     {}", sanitize(reason, 400)));
         }
     }
 
@@ -145,6 +163,12 @@ impl Presenter {
             rate: subject.rate.as_ref(),
         };
         self.text(&render_finding(&view, &self.context));
+        // Such a finding tells of the machine, so that its next step is not another run.
+        if finding.code.starts_with('E')
+            && let Some(step) = page_of(&finding.code).and_then(next_step)
+        {
+            self.text(&wrap(&format!("help: {step}"), self.context.width));
+        }
         self.line("");
     }
 
@@ -199,6 +223,32 @@ impl Presenter {
         // A reader that has gone must not end the run.
         let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     }
+}
+
+/// What a code's page says under its last heading, as one line.
+fn next_step(page: &str) -> Option<String> {
+    let (_, step) = page.split_once("What to do next\n")?;
+    Some(step.split_whitespace().collect::<Vec<&str>>().join(" "))
+}
+
+/// Lines of at most `columns`, broken at blanks.
+fn wrap(text: &str, columns: usize) -> String {
+    let mut lines = String::new();
+    let mut used = 0;
+    for word in text.split(' ') {
+        let length = word.chars().count();
+        if used > 0 && used + 1 + length > columns {
+            lines.push('\n');
+            used = 0;
+        } else if used > 0 {
+            lines.push(' ');
+            used += 1;
+        }
+        lines.push_str(word);
+        used += length;
+    }
+    lines.push('\n');
+    lines
 }
 
 /// `--color`, then NO_COLOR (no-color.org), CLICOLOR_FORCE, then whether there is a terminal.

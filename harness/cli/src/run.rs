@@ -111,6 +111,5 @@ pub(crate) fn check_writable(shared: &SharedArgs) -> Result<(), CliError> {
     if folder.is_dir() {
         return Ok(());
     }
-    let error = std::io::Error::from(std::io::ErrorKind::NotFound);
-    Err(CliError::Write { path: file.clone(), error })
+    Err(CliError::NoFolder { path: file.clone(), folder })
 }

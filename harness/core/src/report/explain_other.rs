@@ -161,7 +161,8 @@ pub(crate) const PAGES: &[Page] = &[
         "A kernel or container that forbids ptrace (kernel.yama.ptrace_scope 3, a seccomp profile\n\
          \x20 without SYS_PTRACE); a SIGKILL from outside (out of memory); an error of ours.",
         "Read the reason in the evidence. In a container, allow ptrace (docker: --cap-add\n\
-         \x20 SYS_PTRACE). If it repeats without a cause on this machine, please report it.",
+         \x20 SYS_PTRACE), or run without it, with less to see: --trace off. If it repeats without\n\
+         \x20 a cause on this machine, please report it.",
     ),
     page!(
         "E910",

@@ -3,11 +3,13 @@
 //! Deliberately absent: progress, which is the command's.
 
 use super::colour::{RenderContext, Tone};
-use super::json::{PlanResult, Summary};
+use super::json::{PlanResult, Report};
 use super::sanitize::sanitize;
 
 /// Columns of the status words: `CAUGHT EXIT-CRASH` fits.
 const STATUS_COLUMNS: usize = 17;
+/// Columns of the scenario's name, so that most plans stand below one another.
+const SCENARIO_COLUMNS: usize = 24;
 const REASON_CHARS_MAX: usize = 400;
 
 /// One plan's line, and a second one with the reason where there is one. `seconds` is the wall
@@ -15,24 +17,18 @@ const REASON_CHARS_MAX: usize = 400;
 #[must_use]
 pub fn render_result_line(result: &PlanResult, seconds: f64, context: &RenderContext) -> String {
     let (words, tone) = status_words(result);
-    let padding = " ".repeat(STATUS_COLUMNS.saturating_sub(words.chars().count()));
-    let count = if result.runs > 1 || result.failed > 0 && result.verdict == "flaky" {
-        let failed = if result.failed > 0 { format!("{}/", result.failed) } else { String::new() };
-        format!(" {failed}{} runs", result.runs)
-    } else {
-        String::new()
-    };
     let scenario = sanitize(&result.scenario, 60);
-    let head = format!("{padding}{words} [{seconds:>8.3}s]{count} {scenario}  ");
-    let room = context.columns().saturating_sub(head.chars().count()).max(16);
-    let rest = if result.engine.is_empty() {
-        result.plan.clone()
-    } else {
-        format!("{}  {}", result.engine, result.plan)
+    let count = match (result.failed, result.runs) {
+        (0, 0 | 1) => String::new(),
+        (0, runs) => format!("{runs}×"),
+        (failed, runs) => format!("{failed}/{runs}"),
     };
-    let rest = context.paint(Tone::Quiet, &sanitize(&rest, room));
+    let head = format!("[{seconds:>8.3}s] {scenario:SCENARIO_COLUMNS$} {count:>5}  ");
+    let used = STATUS_COLUMNS + 1 + head.chars().count();
+    let plan = sanitize(&result.plan, context.columns().saturating_sub(used).max(16));
+    let padding = " ".repeat(STATUS_COLUMNS.saturating_sub(words.chars().count()));
     let words = context.paint(tone, &words);
-    let mut text = format!("{padding}{words} [{seconds:>8.3}s]{count} {scenario}  {rest}\n");
+    let mut text = format!("{padding}{words} {head}{}\n", context.paint(Tone::Quiet, &plan));
     if let Some(reason) = &result.reason {
         let indent = " ".repeat(STATUS_COLUMNS + 1);
         text.push_str(&format!("{indent}{}\n", sanitize(reason, REASON_CHARS_MAX)));
@@ -55,26 +51,34 @@ fn status_words(result: &PlanResult) -> (String, Tone) {
 
 /// The sum of an invocation, one line.
 #[must_use]
-pub fn render_summary(summary: &Summary, plans: usize, context: &RenderContext) -> String {
-    let tone = if summary.failed == 0 && summary.blind == 0 { Tone::Good } else { Tone::Strong };
+pub fn render_summary(report: &Report, context: &RenderContext) -> String {
+    let count = |verdicts: &[&str]| {
+        report.results.iter().filter(|plan| verdicts.contains(&plan.verdict.as_str())).count()
+    };
+    let expected = count(&["as-expected"]);
+    let (skipped, blind) = (count(&["skipped"]), count(&["blind"]));
+    let wrong = report.results.len() - expected - skipped - blind;
+    let mut parts = vec![format!("{expected} as expected")];
+    for (number, words) in [(wrong, "NOT as expected"), (blind, "blind"), (skipped, "skipped")] {
+        if number > 0 {
+            parts.push(format!("{number} {words}"));
+        }
+    }
+    let sum = &report.summary;
+    let tone = if wrong + blind == 0 { Tone::Good } else { Tone::Bad };
     let word = context.paint(tone, "Summary");
     let padding = " ".repeat(STATUS_COLUMNS - "Summary".len());
-    let count = |number: u32, one: &str, many: &str| match number {
-        1 => format!("1 {one}"),
-        number => format!("{number} {many}"),
-    };
-    let mut parts = vec![
-        format!("{} passed", summary.passed),
-        format!("{} failed", summary.failed),
-        count(summary.findings, "finding", "findings"),
-    ];
-    if summary.skipped > 0 {
-        parts.push(format!("{} skipped", count(summary.skipped, "plan", "plans")));
-    }
-    if summary.blind > 0 {
-        parts.push(format!("{} blind", summary.blind));
-    }
-    let runs = count(summary.runs, "run", "runs");
-    let plans = if plans == 1 { "1 plan".to_owned() } else { format!("{plans} plans") };
-    format!("{padding}{word} [{:>8.3}s] {runs} of {plans}: {}\n", summary.seconds, parts.join(", "))
+    let plans = counted(report.results.len(), "plan");
+    let runs = counted(sum.runs as usize, "run");
+    let findings = counted(sum.findings as usize, "finding");
+    format!(
+        "{padding}{word} [{:>8.3}s] {plans}: {} ({runs}, {} of them failed, {findings})\n",
+        sum.seconds,
+        parts.join(", "),
+        sum.failed,
+    )
+}
+
+fn counted(number: usize, one: &str) -> String {
+    if number == 1 { format!("1 {one}") } else { format!("{number} {one}s") }
 }

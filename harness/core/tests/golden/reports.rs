@@ -4,7 +4,7 @@ use hotfire_core::diagnose::{Code, Finding, Reproduced};
 use hotfire_core::judge::wilson;
 use hotfire_core::observe::{DescendantEnd, StallReason};
 use hotfire_core::report::{
-    FindingView, PlanResult, RenderContext, Summary, render_finding, render_result_line,
+    FindingView, PlanResult, RenderContext, Report, Summary, render_finding, render_result_line,
     render_summary, schema, step_views,
 };
 
@@ -168,20 +168,32 @@ fn every_status_line_in_one_snapshot() {
     insta::assert_snapshot!(text);
 }
 
+fn report(results: Vec<PlanResult>) -> Report {
+    let runs = results.iter().map(|plan| plan.runs).sum();
+    let failed = results.iter().map(|plan| plan.failed).sum();
+    Report {
+        schema: "hotfire/1".to_owned(),
+        verb: "run".to_owned(),
+        seed: None,
+        exit_code: 0,
+        command: Vec::new(),
+        summary: Summary { runs, failed, findings: 1, seconds: 38.1, ..Summary::default() },
+        results,
+        findings: Vec::new(),
+        unavailable: Vec::new(),
+    }
+}
+
 #[test]
 fn the_summary_is_one_line() {
-    let good = Summary { runs: 214, passed: 214, seconds: 38.1, ..Summary::default() };
-    let bad = Summary {
-        runs: 214,
-        passed: 208,
-        failed: 5,
-        findings: 1,
-        skipped: 1,
-        blind: 1,
-        seconds: 38.1,
-    };
+    let good = vec![result("PASS", "as-expected", 1, 0)];
+    let mut mixed = vec![result("SIGSEGV", "as-expected", 10, 10); 2];
+    mixed.push(result("PASS", "new", 5, 0));
+    mixed.push(result("SKIP", "skipped", 0, 0));
+    mixed.push(result("BLIND", "blind", 0, 0));
     let context = RenderContext::default();
-    let text = render_summary(&good, 1, &context) + &render_summary(&bad, 20, &context);
+    let text: String =
+        [good, mixed].map(|results| render_summary(&report(results), &context)).concat();
     insta::assert_snapshot!(text);
 }
 
