@@ -143,6 +143,13 @@ pub fn children(pid: i32) -> Vec<i32> {
     texts.flat_map(|text| numbers(&text)).collect()
 }
 
+/// The children of this process, which must be single-threaded.
+#[must_use]
+pub fn own_children() -> Vec<i32> {
+    let text = read_text("/proc/thread-self/children");
+    text.map(|text| numbers(&text)).unwrap_or_default()
+}
+
 fn numbers(text: &str) -> Vec<i32> {
     text.split_ascii_whitespace().filter_map(|word| word.parse().ok()).collect()
 }

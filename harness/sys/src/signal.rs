@@ -46,8 +46,11 @@ pub fn details(info: &libc::siginfo_t) -> (i32, Option<u64>, Option<i32>) {
         let address = unsafe { info.si_addr() } as u64;
         return (info.si_code, Some(address), None);
     }
-    // SAFETY: signals that were sent (code ≤ 0) carry pid and uid in this union member.
-    let sender = (info.si_code <= 0).then(|| unsafe { info.si_pid() });
+    // Timers and completed requests have negative codes, too, and other words in the union.
+    let was_sent =
+        matches!(info.si_code, libc::SI_USER | libc::SI_QUEUE | libc::SI_TKILL | libc::SI_MESGQ);
+    // SAFETY: signals with these codes carry pid and uid in this union member.
+    let sender = was_sent.then(|| unsafe { info.si_pid() });
     (info.si_code, None, sender)
 }
 
@@ -88,5 +91,21 @@ impl SignalStream {
 impl AsFd for SignalStream {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timer_is_no_sender() {
+        // SAFETY: all-zero is a valid siginfo.
+        let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+        info.si_signo = libc::SIGALRM;
+        info.si_code = libc::SI_TIMER;
+        assert_eq!(details(&info), (libc::SI_TIMER, None, None));
+        info.si_code = libc::SI_USER;
+        assert_eq!(details(&info), (libc::SI_USER, None, Some(0)));
     }
 }

@@ -5,8 +5,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use hotfire_sys::signal::{SIGHUP, SIGINT, SIGTERM, SignalStream};
 use hotfire_sys::{
-    Command, StreamSocket, SysError, become_subreaper, end_process, monotonic_ns, poll_readable,
-    procfs, spawn, stream_pair, terminate_process, wait_one,
+    Command, Stop, StreamSocket, SysError, become_subreaper, end_process, monotonic_ns,
+    poll_readable, procfs, spawn, stream_pair, terminate_process, wait_one,
 };
 
 use crate::observe::{Ending, Observation};
@@ -163,7 +163,10 @@ impl Pool {
         let mut dead = std::mem::replace(place, fresh);
         let how = dead.reap();
         self.end_adopted();
-        let lost = dead.jobs.pop_front();
+        // One that ended because somebody asked it to has answered for the job in hand.
+        let lost = if how == Some(Stop::Exited(0)) { None } else { dead.jobs.pop_front() };
+        let how = how.map_or_else(|| "not waited for".to_owned(), |stop| format!("{stop:?}"));
+        let how = how.to_lowercase();
         dead.jobs.into_iter().rev().for_each(|job| queue.push_front(job));
         Ok(lost
             .map(|job| {
@@ -242,13 +245,13 @@ impl Worker {
         Some((self.jobs.remove(index)?, *observation))
     }
 
-    /// Waits for the worker's end, in time by force; says how it ended.
-    fn reap(&mut self) -> String {
+    /// Waits for the worker's end, in time by force; says how it ended, where that can be seen.
+    fn reap(&mut self) -> Option<Stop> {
         let deadline = monotonic_ns() + END_NS;
         loop {
             match wait_one(self.pid) {
-                Ok(Some(event)) => return format!("{:?}", event.stop).to_lowercase(),
-                Err(_) => return "not waited for".to_owned(),
+                Ok(Some(event)) => return Some(event.stop),
+                Err(_) => return None,
                 Ok(None) if monotonic_ns() > deadline => {
                     // The only thing left to try; the next wait tells.
                     let _ = end_process(self.pid);

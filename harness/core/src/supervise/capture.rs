@@ -1,13 +1,11 @@
 //! What is read of a process at the moment a signal is about to end it.
 //!
-//! Document folklore: the first fault of a thread stays the cause when the program's own handler
-//! sees it and then dies. A handler that resets the disposition and re-raises is met again at
-//! the same pc (with the code of a sent signal); one that aborts is met while the fault's signal
-//! is still blocked. A fault that a handler has mended is neither.
+//! Deliberately absent: which of several faults was the first (see `first_chance`).
 
-use hotfire_sys::procfs::{self, MapLine, SignalMasks, SyscallState};
+use hotfire_sys::procfs::{self, MapLine, SyscallState};
 use hotfire_sys::{SysError, Tracee, monotonic_ns, read_memory, signal};
 
+use super::first_chance::with_first_chance;
 use super::supervisor::Supervisor;
 use super::tasks::Role;
 use crate::observe::{
@@ -29,12 +27,6 @@ const SYS_WAITID: i64 = 247;
 const FUTEX_WAITS: [u64; 2] = [0, 9];
 const FUTEX_COMMAND_MASK: u64 = 0x7f;
 const FUTEX_PRIVATE: u64 = 128;
-
-/// A fault that the program's own handler got.
-#[derive(Debug, Clone)]
-pub(super) struct FirstChance {
-    crash: Crash,
-}
 
 impl Supervisor {
     /// A signal is about to be delivered to a thread: look, then let it go on with the signal.
@@ -96,7 +88,7 @@ impl Supervisor {
         if let Ok(crash) = self.capture(tid, signal, process)
             && let Some(run) = &mut self.run
         {
-            run.first_chances.entry(tid).or_default().push(FirstChance { crash });
+            run.first_chances.entry(tid).or_default().push(crash);
         }
     }
 
@@ -157,27 +149,8 @@ fn is_crash_of_descendant(crash: &Crash) -> bool {
     signal::is_fault(crash.signal) || crash.signal == signal::SIGABRT || !sent
 }
 
-fn at(chance: &FirstChance) -> u64 {
-    chance.crash.registers.known().map_or(0, |registers| registers.rip)
-}
-
-/// The crash with the facts of the first fault whose handling had not ended, if there is one.
-fn with_first_chance(crash: Crash, chances: Vec<FirstChance>, masks: SignalMasks) -> Crash {
-    let pc = crash.registers.known().map_or(0, |registers| registers.rip);
-    let sent = crash.siginfo.known().is_some_and(|info| info.code <= 0);
-    let open = chances.into_iter().find(|chance| {
-        let handling = masks.blocked & signal::mask_bit(chance.crash.signal) != 0;
-        sent && (handling || (at(chance) == pc && chance.crash.signal == crash.signal))
-    });
-    match open {
-        Some(first) => Crash {
-            signal: crash.signal,
-            through_handler: true,
-            time_ns: first.crash.time_ns,
-            ..first.crash
-        },
-        None => crash,
-    }
+fn at(chance: &Crash) -> u64 {
+    chance.registers.known().map_or(0, |registers| registers.rip)
 }
 
 fn fact(located: Result<Location, String>) -> Fact<Location> {

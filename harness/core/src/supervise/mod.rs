@@ -5,6 +5,7 @@
 
 mod capture;
 mod convert;
+mod first_chance;
 mod nursery;
 mod output;
 mod perform;

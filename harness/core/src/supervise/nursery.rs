@@ -23,6 +23,7 @@ const PREPARE_NS: u64 = 60_000_000_000;
 /// A process of ours that makes children.
 #[derive(Debug)]
 pub(super) struct Nursery {
+    pub(super) pid: i32,
     pub(super) socket: SeqSocket,
 }
 
@@ -34,6 +35,8 @@ pub(super) struct Forkserver {
     pub(super) socket: SeqSocket,
     /// The other side has closed: there is nothing more to poll for.
     pub(super) closed: bool,
+    /// It had been ready and has ended since: a fresh one may take over.
+    ended: bool,
     host: HostProgram,
     /// Its first word: ready, or why it may not fork.
     pub(super) hello: Option<Result<(), String>>,
@@ -73,14 +76,16 @@ impl Supervisor {
             return Err(error);
         }
         self.tasks.add_process(pid, Role::Launcher);
-        self.launcher = Some(Nursery { socket: ours });
+        self.launcher = Some(Nursery { pid, socket: ours });
         Ok(())
     }
 
     /// Makes sure that there is a forkserver for the host; says why it may not fork, if so.
     pub(super) fn ensure_forkserver(&mut self, host: &HostProgram) -> Result<(), String> {
         let fits = self.forkserver.as_ref().is_some_and(|server| {
-            server.host == *host && (server.forks < FORKS_MAX || server.hello != Some(Ok(())))
+            server.host == *host
+                && !server.ended
+                && (server.forks < FORKS_MAX || server.hello != Some(Ok(())))
         });
         if !fits {
             self.end_forkserver();
@@ -111,6 +116,7 @@ impl Supervisor {
             socket: ours,
             host: host.clone(),
             closed: false,
+            ended: false,
             hello: None,
             forks: 0,
         });
@@ -133,7 +139,7 @@ impl Supervisor {
         if let Some(pid) = server.pid {
             // It may have ended by itself just now.
             let _ = hotfire_sys::end_process(pid);
-            self.pump_until(5_000_000_000, |supervisor| supervisor.tasks.role(pid).is_none());
+            self.pump_on_until(5_000_000_000, |supervisor| supervisor.tasks.role(pid).is_none());
         }
     }
 
@@ -184,8 +190,32 @@ impl Supervisor {
     pub(super) fn on_launcher_reply(&mut self) {
         let Some(launcher) = &self.launcher else { return };
         let Ok(reply) = launcher.socket.receive() else { return };
-        if let Some(LaunchReply::Failed(errno)) = launch_reply(&reply.bytes) {
-            self.launch_failure = Some(std::io::Error::from_raw_os_error(errno).to_string());
+        match launch_reply(&reply.bytes) {
+            Some(LaunchReply::Failed(errno)) => {
+                self.launch_failure = Some(std::io::Error::from_raw_os_error(errno).to_string());
+            }
+            Some(LaunchReply::Started(pid)) => {
+                // One that was killed before its exec is never seen to exec.
+                if let Some(run) = &mut self.run {
+                    run.has_program |= run.root == Some(pid);
+                }
+            }
+            None => {}
+        }
+    }
+
+    /// The forkserver is gone, or does not listen any more.
+    pub(super) fn forkserver_ended(&mut self, reason: String) {
+        let Some(server) = &mut self.forkserver else { return };
+        server.closed = true;
+        if server.hello == Some(Ok(())) {
+            server.ended = true;
+        } else {
+            server.hello = Some(Err(reason.clone()));
+        }
+        // A run that was spawned does not need it.
+        if self.run.as_ref().is_none_or(|run| run.mode == LaunchMode::Fork) {
+            self.launch_failure = Some(reason);
         }
     }
 
@@ -197,10 +227,7 @@ impl Supervisor {
         match text.split_once(": ") {
             None if text == "ready" => server.hello = Some(Ok(())),
             None if text.is_empty() => {
-                server.closed = true;
-                let ended = "the forkserver ended by itself".to_owned();
-                server.hello = Some(Err(ended.clone()));
-                self.launch_failure = Some(ended);
+                self.forkserver_ended("the forkserver ended by itself".to_owned());
             }
             Some(("refused", reason)) => {
                 server.hello = Some(Err(reason.to_owned()));

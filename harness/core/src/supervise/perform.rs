@@ -37,12 +37,22 @@ impl Supervisor {
                 Err(reason) => return self.fall_back(job, reason),
             }
         }
-        self.attempt(job, LaunchMode::Spawn, None)
+        self.spawn_run(job, None)
     }
 
     fn fall_back(&mut self, job: Job, reason: String) -> Observation {
         let note = format!("spawned, not forked: {reason}");
-        self.attempt(job, LaunchMode::Spawn, Some(note))
+        self.spawn_run(job, Some(note))
+    }
+
+    /// A launcher that died (an earlier run may have killed it) costs a second attempt.
+    fn spawn_run(&mut self, job: Job, note: Option<String>) -> Observation {
+        let observation = self.attempt(job.clone(), LaunchMode::Spawn, note.clone());
+        let never_ran = matches!(observation.ending, Ending::NotStarted(_));
+        if never_ran && self.launcher.is_none() && self.ensure_launcher().is_ok() {
+            return self.attempt(job, LaunchMode::Spawn, note);
+        }
+        observation
     }
 
     fn attempt(&mut self, job: Job, mode: LaunchMode, note: Option<String>) -> Observation {
@@ -54,16 +64,21 @@ impl Supervisor {
         self.launch_failure = None;
         if let Err(error) = self.request_child(&job, mode, &ends) {
             self.launch_failure = Some(error.to_string());
+            if mode == LaunchMode::Spawn {
+                // It does not listen: its end is not known yet, or it will end now.
+                self.launcher = None;
+            }
         }
         drop(ends);
         self.pump_until(BIRTH_NS, |supervisor| {
-            supervisor.launch_failure.is_some()
-                || supervisor.run.as_ref().is_none_or(|run| run.root.is_some())
+            supervisor.launch_failure.is_some() || supervisor.run.as_ref().is_none_or(Run::is_born)
         });
         self.expected = None;
-        if self.run.as_ref().is_some_and(|run| run.root.is_none()) {
+        if self.run.as_ref().is_some_and(|run| !run.is_born()) {
             let reason = self.launch_failure.take();
             let reason = reason.unwrap_or_else(|| "the child was not born in time".to_owned());
+            // A process that could not run the program, or came too late.
+            self.end_rest();
             self.run = None;
             return not_started(&job, Ending::NotStarted(reason));
         }
@@ -103,10 +118,10 @@ impl Supervisor {
         let Some(run) = &self.run else { return };
         let Some((_, ended_ns)) = run.root_end else { return };
         self.adopt_orphans();
-        let Some(run) = &self.run else { return };
         if self.tasks.of_run().is_empty() {
             return;
         }
+        let Some(run) = &self.run else { return };
         let grace_ns = run.job.limits.grace_ms * 1_000_000;
         self.pump_until(grace_ns, |supervisor| {
             let left = supervisor.tasks.of_run().len();
@@ -134,13 +149,13 @@ impl Supervisor {
             run.ending = true;
         }
         let deadline = monotonic_ns() + END_NS;
-        self.adopt_orphans();
         while !self.tasks.of_run().is_empty() && monotonic_ns() < deadline {
             for (pid, _) in self.tasks.of_run() {
                 // A process that is gone already will be reaped below.
                 let _ = end_process(pid);
             }
-            self.pump_until(20_000_000, |supervisor| supervisor.tasks.of_run().is_empty());
+            self.pump_on_until(20_000_000, |supervisor| supervisor.tasks.of_run().is_empty());
+            // Whoever was killed in the midst of a fork has left a child.
             self.adopt_orphans();
         }
         for (pid, _) in self.tasks.of_run() {

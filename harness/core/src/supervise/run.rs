@@ -5,7 +5,6 @@ use std::os::fd::OwnedFd;
 
 use hotfire_sys::{RecorderFile, SysError, monotonic_ns, output_pipe};
 
-use super::capture::FirstChance;
 use super::convert::{fetch, recorded};
 use super::output::Collector;
 use super::protocol::Job;
@@ -27,11 +26,13 @@ pub(super) struct Run {
     pub(super) root: Option<i32>,
     /// How the root ended, and when.
     pub(super) root_end: Option<(Ending, u64)>,
-    /// Why the child could not be made.
-    pub(super) refused: Option<String>,
+    /// The child has exec'ed its program.
+    pub(super) has_program: bool,
     pub(super) crash: Option<Crash>,
-    pub(super) first_chances: BTreeMap<i32, Vec<FirstChance>>,
+    pub(super) first_chances: BTreeMap<i32, Vec<Crash>>,
     pub(super) descendants: Vec<Descendant>,
+    /// More processes were made than are listed.
+    pub(super) descendants_cut: bool,
     pub(super) stall: Option<Stall>,
     /// The supervisor is ending what is left: no more facts from here on.
     pub(super) ending: bool,
@@ -65,10 +66,11 @@ impl Run {
             begun_ns: monotonic_ns(),
             root: None,
             root_end: None,
-            refused: None,
+            has_program: false,
             crash: None,
             first_chances: BTreeMap::new(),
             descendants: Vec::new(),
+            descendants_cut: false,
             stall: None,
             ending: false,
             exiting_since_ns: None,
@@ -76,6 +78,12 @@ impl Run {
             soft_errors: Vec::new(),
         };
         Ok((run, ChildEnds { stdout: stdout_child, stderr: stderr_child }))
+    }
+
+    /// The child exists and runs its program (a spawned one that cannot exec ends at once).
+    pub(super) fn is_born(&self) -> bool {
+        self.root.is_some()
+            && (self.has_program || self.mode == LaunchMode::Fork || !self.job.traced)
     }
 
     /// The step that lane 0 (else the first busy lane) has in flight now; 0: none.
@@ -102,11 +110,9 @@ impl Run {
         let now = monotonic_ns();
         let ended_ns = self.root_end.as_ref().map_or(now, |(_, time)| *time);
         let traced = self.job.traced;
-        let ending = match (&self.stall, &self.root_end, self.refused) {
-            (Some(_), _, _) => Ending::Ended,
-            (None, Some((ending, _)), _) => ending.clone(),
-            (None, None, Some(reason)) => Ending::NotStarted(reason),
-            (None, None, None) => Ending::Ended,
+        let ending = match (&self.stall, &self.root_end) {
+            (None, Some((ending, _))) => ending.clone(),
+            _ => Ending::Ended,
         };
         Observation {
             recorder: recorded(

@@ -17,6 +17,12 @@ use super::tasks::{Role, Tasks};
 use crate::observe::{Descendant, DescendantEnd, Ending};
 use crate::symbolize::Symbolizer;
 
+/// Events handled in one go, before pipes, deadlines and limits get their turn: a child that makes
+/// them faster than they are handled must not keep us busy for ever.
+const TURN_EVENTS: u32 = 256;
+/// Processes of a run that are listed; the others are ended all the same.
+const DESCENDANTS_MAX: usize = 4096;
+
 /// A supervisor: one thread, one run at a time.
 #[derive(Debug)]
 pub(super) struct Supervisor {
@@ -37,6 +43,8 @@ pub(super) struct Supervisor {
     pub(super) symbolizer: Symbolizer,
     /// Somebody wants us to end.
     pub(super) terminating: bool,
+    /// The last turn ended before its events did.
+    backlog: bool,
 }
 
 /// The main of `hotfire __supervise`: jobs come over the stream at descriptor `socket`, from the
@@ -62,6 +70,7 @@ pub fn supervise_main(socket: i32, parent: i32, launcher: &str) -> Result<(), Sy
         strangers: Vec::new(),
         symbolizer: Symbolizer::default(),
         terminating: false,
+        backlog: false,
     };
     // On the way out the kernel ends all tracees (EXITKILL).
     supervisor.serve()
@@ -105,10 +114,15 @@ impl Supervisor {
         }
     }
 
-    /// Handles events until `done`, at most `limit_ns`.
+    /// Handles events until `done` or until somebody wants us to end, at most `limit_ns`.
     pub(super) fn pump_until(&mut self, limit_ns: u64, done: impl Fn(&Self) -> bool) {
+        self.pump_on_until(limit_ns, |supervisor| supervisor.terminating || done(supervisor));
+    }
+
+    /// Handles events until `done`, at most `limit_ns`: what must be done on the way out, too.
+    pub(super) fn pump_on_until(&mut self, limit_ns: u64, done: impl Fn(&Self) -> bool) {
         let deadline = monotonic_ns().saturating_add(limit_ns);
-        while !done(self) && !self.terminating {
+        while !done(self) {
             let now = monotonic_ns();
             if now >= deadline {
                 return;
@@ -133,6 +147,7 @@ impl Supervisor {
             .collect();
         let mut polled = vec![self.signals.as_fd()];
         polled.extend(sockets.iter().flatten());
+        let timeout_ns = if self.backlog { 0 } else { timeout_ns };
         let Ok(ready) = poll_readable(&polled, timeout_ns) else { return };
         let is_ready = |source: usize| {
             let position = present.iter().position(|index| *index == source);
@@ -147,10 +162,9 @@ impl Supervisor {
         if signalled {
             let signals = self.signals.take().unwrap_or_default();
             self.terminating |= signals.iter().any(|signal| [SIGTERM, SIGINT].contains(signal));
-            while let Ok(Some(event)) = wait_any() {
-                self.on_event(event);
-            }
-            self.meet_strangers();
+        }
+        if signalled || self.backlog {
+            self.take_events();
         }
         if launcher {
             self.on_launcher_reply();
@@ -166,6 +180,17 @@ impl Supervisor {
                 run.stderr.take();
             }
         }
+    }
+
+    fn take_events(&mut self) {
+        self.backlog = false;
+        for _ in 0..TURN_EVENTS {
+            match wait_any() {
+                Ok(Some(event)) => self.on_event(event),
+                Ok(None) | Err(_) => return self.meet_strangers(),
+            }
+        }
+        self.backlog = true;
     }
 
     fn on_event(&mut self, event: WaitEvent) {
@@ -184,6 +209,9 @@ impl Supervisor {
             Stop::Exec => {
                 let former = tracee.event_message().ok().and_then(|id| i32::try_from(id).ok());
                 self.tasks.exec(tid, former.unwrap_or(tid));
+                if let Some(run) = &mut self.run {
+                    run.has_program |= run.root == Some(tid);
+                }
             }
             // Its parent's event, which tells what it is, comes within the same round of waits.
             Stop::Attached if !self.tasks.knows(tid) => return self.strangers.push(tid),
@@ -239,6 +267,9 @@ impl Supervisor {
     }
 
     fn meet(&mut self, tid: i32) {
+        if self.tasks.knows(tid) {
+            return;
+        }
         let Ok(masks) = procfs::signal_masks(tid) else { return };
         self.tasks.met_early(tid);
         if masks.process == tid {
@@ -263,24 +294,35 @@ impl Supervisor {
                 self.tasks.add_process(pid, role);
                 run.root = Some(pid);
             }
-            (_, Some(run)) => {
-                let born_in_step = run.step_in_flight();
-                self.tasks.add_process(pid, Role::Descendant(run.descendants.len()));
-                run.descendants.push(Descendant {
-                    pid,
-                    parent,
-                    command: String::new(),
-                    born_in_step,
-                    detached: false,
-                    end: DescendantEnd::EndedWithRun,
-                });
-                if run.ending {
-                    // It was born while the rest is being ended.
-                    let _ = hotfire_sys::end_process(pid);
-                }
-            }
+            (_, Some(_)) => self.add_descendant(pid, parent),
             // A forkserver's own helper (an engine's prepare made it): it ends with its parent.
             (_, None) => self.tasks.add_process(pid, Role::Forkserver),
+        }
+    }
+
+    fn add_descendant(&mut self, pid: i32, parent: i32) {
+        let Some(run) = &mut self.run else { return };
+        let index = run.descendants.len();
+        self.tasks.add_process(pid, Role::Descendant(index));
+        if run.ending {
+            // It was born while the rest is being ended.
+            let _ = hotfire_sys::end_process(pid);
+        }
+        if index < DESCENDANTS_MAX {
+            let born_in_step = run.step_in_flight();
+            run.descendants.push(Descendant {
+                pid,
+                parent,
+                command: String::new(),
+                born_in_step,
+                detached: false,
+                end: DescendantEnd::EndedWithRun,
+            });
+        } else if !run.descendants_cut {
+            run.descendants_cut = true;
+            self.soft_error(format!(
+                "only the first {DESCENDANTS_MAX} of the processes that the child made are listed"
+            ));
         }
     }
 
@@ -296,28 +338,32 @@ impl Supervisor {
     }
 
     fn on_end(&mut self, tid: i32, ending: Ending) {
-        if self.was_stranger(tid) {
+        if self.was_stranger(tid) || !self.tasks.knows(tid) {
             // Its parent's event is still to come, and must not bring it back.
             self.tasks.met_early(tid);
         }
         let Some(role) = self.tasks.remove(tid) else { return };
         match role {
             Role::Launcher => {
-                self.launcher = None;
-                self.launch_failure = Some("the launcher ended".to_owned());
+                if self.launcher.as_ref().is_some_and(|launcher| launcher.pid == tid) {
+                    self.launcher = None;
+                    self.launch_failure = Some("the launcher ended".to_owned());
+                }
             }
             Role::Forkserver => {
                 if self.forkserver.as_ref().is_some_and(|server| server.pid == Some(tid)) {
-                    let reason = format!("the forkserver ended by itself ({})", words(&ending));
+                    let how = words(&ending);
                     if let Some(server) = &mut self.forkserver {
-                        server.hello = Some(Err(reason.clone()));
                         server.pid = None;
                     }
-                    self.launch_failure = Some(reason);
+                    self.forkserver_ended(format!("the forkserver ended by itself ({how})"));
                 }
             }
             Role::Root => {
-                if let Some(run) = &mut self.run {
+                // One that we end has no ending of its own.
+                if let Some(run) = &mut self.run
+                    && !run.ending
+                {
                     run.root_end = Some((ending, monotonic_ns()));
                 }
             }

@@ -46,13 +46,12 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Takes orphans of an untraced run into the run: as a subreaper we become their parent.
+    /// Takes orphans into the run that nobody told of: as a subreaper we become their parent.
+    /// Those of an untraced run; those made with CLONE_UNTRACED; and the child of a process that
+    /// was killed in the midst of its fork.
     pub(super) fn adopt_orphans(&mut self) {
-        if self.run.as_ref().is_none_or(|run| run.job.traced) {
-            return;
-        }
         let own = i32::try_from(std::process::id()).unwrap_or(0);
-        for pid in procfs::children(own) {
+        for pid in procfs::own_children() {
             if !self.tasks.knows(pid) {
                 self.add_process(pid, own);
             }
