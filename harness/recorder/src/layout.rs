@@ -4,7 +4,7 @@
 //! 0      header: magic, version, flags, seed, … (written by the supervisor)
 //! 16     state of the host (written by the child)
 //! 64     brief: the plan text, UTF-8
-//! 4160   lanes: LANES_MAX × (16 head words + RING_CAPACITY × 16 words)
+//! 4160   lanes: LANES_MAX × (16 head words + RING_CAPACITY × 32 words)
 //! …      ledger: LEDGER_CAPACITY × 8 words
 //! ```
 
@@ -56,8 +56,8 @@ pub(crate) mod lane {
     pub(crate) const RING_HEAD: usize = 5;
     pub(crate) const SLOWEST_NS: usize = 6;
     pub(crate) const HEAD_WORDS: usize = 16;
-    pub(crate) const RECORD_WORDS: usize = 16;
-    pub(crate) const TEXT_BYTES: usize = 64;
+    pub(crate) const RECORD_WORDS: usize = 32;
+    pub(crate) const TEXT_BYTES: usize = 192;
     pub(crate) const WORDS: usize = HEAD_WORDS + super::RING_CAPACITY * RECORD_WORDS;
 }
 

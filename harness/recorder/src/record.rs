@@ -140,7 +140,7 @@ pub struct StepEnded {
     pub count: u64,
     /// The digest is none of those that the engine calls right.
     pub torn: bool,
-    /// The error's text, cut at 64 bytes.
+    /// The error's text, cut at 192 bytes.
     pub text: String,
 }
 

@@ -56,7 +56,7 @@ fn size_is_part_of_the_layout() {
     assert_eq!(TOTAL_BYTES, TOTAL_WORDS * 8);
     assert_eq!(
         TOTAL_WORDS,
-        64 + 4096 + LANES_MAX * (16 + RING_CAPACITY * 16) + LEDGER_CAPACITY * 8
+        64 + 4096 + LANES_MAX * (16 + RING_CAPACITY * 32) + LEDGER_CAPACITY * 8
     );
 }
 
@@ -138,13 +138,13 @@ fn progress_sees_a_lane_behind_one_that_is_late() {
 fn long_texts_are_cut_at_a_character() {
     let words = words_with("");
     let writer = Writer::new(&words, tick).expect("a recorder");
-    let text = "ü".repeat(40);
+    let text = "ü".repeat(100);
     writer.step_begin(0, 1, 0);
     writer.step_end(0, 1, 0, &result(StepOutcome::Failed, &format!("x{text}")));
     writer.refuse(&"é".repeat(400));
     let snapshot = snapshot(&words);
     let StepEvent::Ended(ended) = &snapshot.lanes[0].events[1] else { panic!("no end") };
-    assert_eq!(ended.text, format!("x{}", "ü".repeat(31)));
+    assert_eq!(ended.text, format!("x{}", "ü".repeat(95)));
     assert_eq!(snapshot.stage, Stage::Refused);
     assert_eq!(snapshot.message, Some("é".repeat(128)));
 }
@@ -167,7 +167,7 @@ fn ring_keeps_the_last_records_and_counts_the_lost() {
 
 /// The first word of the slot that holds record `sequence` of lane 0.
 fn record_of(sequence: usize) -> usize {
-    64 + 4096 + 16 + ((sequence - 1) % RING_CAPACITY) * 16
+    64 + 4096 + 16 + ((sequence - 1) % RING_CAPACITY) * 32
 }
 
 #[test]
@@ -229,7 +229,7 @@ fn shortened_recorder_keeps_what_can_be_read() {
     let words = words_with("");
     let writer = Writer::new(&words, tick).expect("a recorder");
     run_steps(&writer, 1);
-    let short = &words[..64 + 4096 + 16 + RING_CAPACITY * 16];
+    let short = &words[..64 + 4096 + 16 + RING_CAPACITY * 32];
     let snapshot = read_snapshot(&mut fetch(short)).expect("a good header");
     assert_eq!(snapshot.lanes[0].events.len(), 2);
     assert_eq!(snapshot.damage.len(), LANES_MAX - 1, "{:?}", snapshot.damage);
@@ -322,7 +322,7 @@ proptest! {
             words[word].store(value, Ordering::Relaxed);
         }
         for (lane, word, value) in heads {
-            words[64 + 4096 + lane * (16 + RING_CAPACITY * 16) + word].store(value, Ordering::Relaxed);
+            words[64 + 4096 + lane * (16 + RING_CAPACITY * 32) + word].store(value, Ordering::Relaxed);
         }
         if let Ok(snapshot) = read_snapshot(&mut fetch(&words)) {
             prop_assert!(snapshot.lanes.len() <= LANES_MAX);
