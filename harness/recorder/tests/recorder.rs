@@ -342,7 +342,7 @@ proptest! {
     #[test]
     fn steps_read_back_as_written(
         results in prop::collection::vec(
-            (0..StepOutcome::ALL.len(), any::<u64>(), any::<u64>(), any::<bool>(), ".{0,80}", 1..u32::MAX),
+            (0..StepOutcome::ALL.len(), any::<u64>(), any::<u64>(), any::<bool>(), ".{0,120}", 1..u32::MAX),
             1..60,
         ),
         lane in 0..u16::try_from(LANES_MAX).expect("few"),
@@ -364,8 +364,8 @@ proptest! {
             prop_assert_eq!(ended.outcome, StepOutcome::ALL[*outcome]);
             prop_assert_eq!((ended.digest, ended.count), (*digest, *count));
             prop_assert_eq!((ended.torn, ended.step), (*torn, *step));
-            prop_assert!(text.starts_with(&ended.text) && ended.text.len() <= 64);
-            prop_assert!(ended.text.len() == text.len() || ended.text.len() > 60);
+            prop_assert!(text.starts_with(&ended.text) && ended.text.len() <= 192);
+            prop_assert!(ended.text.len() == text.len() || ended.text.len() > 188);
         }
     }
 
