@@ -109,8 +109,10 @@ fn become_child(output: &OwnedFd, errors: &OwnedFd) {
     os::default_action(libc::SIGCHLD, 0);
     os::block_only_sigchld(false);
     // SAFETY: both are open descriptors, and 1 and 2 are nobody's property. They are above 2,
-    // because Rust's runtime keeps 0, 1 and 2 open, so dup2 clears close-on-exec.
+    // because Rust's runtime keeps 0, 1 and 2 open, so dup2 clears close-on-exec. setsid cannot
+    // fail in a fresh child; without it a signal to the child's group would hit the forkserver.
     unsafe {
+        libc::setsid();
         libc::dup2(output.as_raw_fd(), libc::STDOUT_FILENO);
         libc::dup2(errors.as_raw_fd(), libc::STDERR_FILENO);
     }

@@ -91,7 +91,7 @@ impl Run {
         let Ok(snapshot) = hotfire_recorder::read_progress(&mut fetch(&self.recorder)) else {
             return 0;
         };
-        let busy = snapshot.lanes.iter().rev().find_map(|lane| lane.in_flight.as_ref());
+        let busy = snapshot.lanes.iter().find_map(|lane| lane.in_flight.as_ref());
         busy.map_or(0, |step| step.step)
     }
 
