@@ -2,12 +2,17 @@
 
 use std::io::Write;
 
+use hotfire_core::report::sanitize;
 use hotfire_plan::scenario::Expectation;
 
 use crate::args::ListArgs;
 use crate::error::CliError;
 use crate::internal::kinds;
 use crate::scenarios;
+
+/// The longest name and summary that are shown; a file of somebody else may hold anything.
+const NAME_CHARS_MAX: usize = 100;
+const SUMMARY_CHARS_MAX: usize = 400;
 
 /// Prints the scenarios that match, a line each, and the engines.
 pub(crate) fn list(args: &ListArgs, out: &mut dyn Write) -> Result<u8, CliError> {
@@ -23,7 +28,9 @@ pub(crate) fn list(args: &ListArgs, out: &mut dyn Write) -> Result<u8, CliError>
         };
         text.push_str(&format!(
             "{:width$}  {:10}  {}\n",
-            scenario.name, expected, scenario.summary
+            sanitize(&scenario.name, NAME_CHARS_MAX),
+            expected,
+            sanitize(&scenario.summary, SUMMARY_CHARS_MAX)
         ));
     }
     let engines: Vec<&str> = kinds().iter().map(|kind| kind.name()).collect();

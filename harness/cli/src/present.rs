@@ -10,7 +10,7 @@ use clap::ColorChoice;
 use hotfire_core::campaign::{CampaignReport, Subject, SubjectReport};
 use hotfire_core::judge::Verdict;
 use hotfire_core::report::{
-    FindingView, RenderContext, Report, complete, page_of, plan_result, render_finding,
+    FindingView, RenderContext, Report, complete, explain as page_of, plan_result, render_finding,
     render_result_line, render_summary, sanitize, step_views,
 };
 use hotfire_plan::Program;
@@ -22,6 +22,9 @@ use crate::error::CliError;
 const FINDINGS_MAX: usize = 8;
 /// Notes printed without `-v`.
 const NOTES_MAX: usize = 4;
+
+/// The longest line of an error.
+const ERROR_CHARS_MAX: usize = 2000;
 
 /// Writes to the user.
 #[derive(Debug)]
@@ -54,7 +57,9 @@ impl Presenter {
     /// The seed comes first, so that even a run that never ends can be repeated.
     pub(crate) fn begin(&mut self, seed: u64, subjects: &[Subject], removed: usize) {
         if removed > 0 {
-            self.warn(&format!("removed {removed} folders that killed runs had left behind"));
+            let what =
+                if removed == 1 { "folder that a killed run" } else { "folders that killed runs" };
+            self.warn(&format!("removed {removed} {what} had left behind"));
         }
         if self.quiet {
             return;
@@ -197,8 +202,10 @@ impl Presenter {
         self.line(&format!("warning: {text}"));
     }
 
+    /// An error may repeat a name or a text from a file: no line of it reaches a terminal as it is.
     pub(crate) fn error(&self, text: &str) {
-        self.line(&format!("error: {text}"));
+        let lines: Vec<String> = text.lines().map(|line| sanitize(line, ERROR_CHARS_MAX)).collect();
+        self.line(&format!("error: {}", lines.join("\n")));
     }
 
     fn show_progress(&self) {
@@ -254,11 +261,12 @@ fn wrap(text: &str, columns: usize) -> String {
 /// `--color`, then NO_COLOR (no-color.org), CLICOLOR_FORCE, then whether there is a terminal.
 fn wants_color(choice: ColorChoice) -> bool {
     let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let zero = std::env::var_os("CLICOLOR_FORCE").is_some_and(|value| value == "0");
     match choice {
         ColorChoice::Always => true,
         ColorChoice::Never => false,
         ColorChoice::Auto if set("NO_COLOR") => false,
-        ColorChoice::Auto if set("CLICOLOR_FORCE") => true,
+        ColorChoice::Auto if set("CLICOLOR_FORCE") && !zero => true,
         ColorChoice::Auto => std::io::stderr().is_terminal(),
     }
 }
