@@ -154,7 +154,7 @@ read_test_log() {
     while IFS= read -r name; do
         [[ $name != *tree-gallery ]] || continue # named above, with its reason
         skips+=("SKIP $name: reported as ignored; see the skipped engines")
-    done < <(sed -nE 's/^ +SKIP \[[^]]*\] *(\([^)]*\) *)?//p; s/^test (.*) \.\.\. ignored.*/\1/p' \
+    done < <(sed -nE 's/^ +SKIP \[[^]]*\] *(\([^)]*\) *)?//p; s/^test (.*[^ ]) +\.\.\. ignored.*/\1/p' \
         "$logs/tests.log" | sort -u)
     tests_line=$(grep -E '^ +Summary \[' "$logs/tests.log" | tail -n1 || true)
     if [ -z "$tests_line" ]; then
