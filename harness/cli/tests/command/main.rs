@@ -1,0 +1,51 @@
+//! The command from outside: real processes, their exit status, their output, and what is left
+//! of them afterwards.
+//!
+//! A program of its own, because a test that needs an engine that is not fetched must be reported
+//! as ignored, not as passed. `HOTFIRE_TEST_KILLS` says how many times processes of ours are
+//! killed (default 5).
+#![forbid(unsafe_code)]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "all of this program is tests: what is not as it must be ends the test"
+)]
+
+mod errors;
+mod interrupt;
+mod kill;
+mod llama;
+mod output;
+mod refusals;
+mod replay;
+mod workshop;
+
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Trial};
+
+/// A test's name and what it does; it fails by a panic.
+pub(crate) type Case = (&'static str, fn());
+
+fn main() -> ExitCode {
+    let cases = [
+        replay::CASES,
+        errors::CASES,
+        refusals::CASES,
+        interrupt::CASES,
+        kill::CASES,
+        output::CASES,
+    ];
+    let mut trials: Vec<Trial> = cases.concat().into_iter().map(trial).collect();
+    trials.extend(llama::trials());
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}
+
+pub(crate) fn trial((name, test): Case) -> Trial {
+    Trial::test(name, move || {
+        test();
+        Ok(())
+    })
+}
