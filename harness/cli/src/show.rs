@@ -1,51 +1,82 @@
 //! `hotfire show` and `hotfire explain`, on standard output.
 
 use std::io::Write;
+use std::path::Path;
 
 use hotfire_core::diagnose::{Code, Finding};
-use hotfire_core::report::{FindingView, explain as page_of, render_finding, sanitize, step_views};
+use hotfire_core::report::{
+    FindingView, PlanResult, Report, StepView, explain as page_of, render_finding, render_summary,
+    sanitize, step_views,
+};
 use hotfire_plan::{Plan, Program};
 
 use crate::args::ShowArgs;
 use crate::error::CliError;
 use crate::present::Presenter;
-use crate::store::{Kept, Store};
+use crate::store::{Store, read_json};
 
 /// The longest line of a child's output that is shown.
 const LINE_CHARS_MAX: usize = 400;
 
-/// Shows one kept finding: as the run printed it, then everything that was cut there.
+/// Shows one kept finding, or all findings of a JSON report: as the run printed them, then
+/// everything that was cut there.
 pub(crate) fn show(
     args: &ShowArgs,
     presenter: &Presenter,
     out: &mut dyn Write,
 ) -> Result<u8, CliError> {
-    let kept = Store::at(&args.out).finding(&args.what)?;
-    let text = if args.json {
-        let text = serde_json::to_string_pretty(&kept.finding);
-        format!(
-            "{}\n",
-            text.map_err(|error| CliError::Write { path: "-".into(), error: error.into() })?
-        )
+    let is_file = args.what.contains('/') || args.what.ends_with(".json");
+    let (findings, text) = if is_file {
+        let help = "name a report written by --json, or a finding's id";
+        let report: Report = read_json(Path::new(&args.what), help)?;
+        let context = presenter.context();
+        let text: String =
+            report.findings.iter().map(|finding| of_report(finding, &report, presenter)).collect();
+        (report.findings.clone(), text + &render_summary(&report, context))
     } else {
-        in_full(&kept, presenter)
+        let kept = Store::at(&args.out).finding(&args.what)?;
+        let program = Plan::parse(&kept.observation.plan).map(|plan| Program::from(&plan)).ok();
+        let steps = program.map(|program| step_views(&kept.observation, &program));
+        let text = in_full(&kept.finding, Some(&kept.result), steps.unwrap_or_default(), presenter);
+        (vec![kept.finding], text)
     };
+    let text = if args.json { as_json(&findings, is_file)? } else { text };
     // A reader that has gone has seen enough.
     let _ = out.write_all(text.as_bytes());
     Ok(0)
 }
 
-fn in_full(kept: &Kept, presenter: &Presenter) -> String {
-    let Kept { finding, result, observation } = kept;
-    let program = Plan::parse(&observation.plan).map(|plan| Program::from(&plan)).ok();
+/// A report holds no steps: they are shown from kept findings alone.
+fn of_report(finding: &Finding, report: &Report, presenter: &Presenter) -> String {
+    let result = report.results.iter().find(|plan| plan.finding.as_ref() == Some(&finding.id));
+    in_full(finding, result, Vec::new(), presenter) + "\n"
+}
+
+/// One finding, or the list of a report's.
+fn as_json(findings: &[Finding], is_list: bool) -> Result<String, CliError> {
+    let text = match findings {
+        [finding] if !is_list => serde_json::to_string_pretty(finding),
+        findings => serde_json::to_string_pretty(findings),
+    };
+    let failed =
+        |error: serde_json::Error| CliError::Write { path: "-".into(), error: error.into() };
+    Ok(text.map_err(failed)? + "\n")
+}
+
+fn in_full(
+    finding: &Finding,
+    result: Option<&PlanResult>,
+    steps: Vec<StepView>,
+    presenter: &Presenter,
+) -> String {
     let view = FindingView {
         finding,
-        scenario: &result.scenario,
+        scenario: result.map_or("plan", |result| &result.scenario),
         place: None,
-        engine: &result.engine,
-        steps: program.map(|program| step_views(observation, &program)).unwrap_or_default(),
+        engine: result.map_or("", |result| &result.engine),
+        steps,
         tried: finding.reproduced,
-        rate: result.rate.as_ref(),
+        rate: result.and_then(|result| result.rate.as_ref()),
     };
     let mut text = render_finding(&view, presenter.context());
     text.push_str("\nall evidence:\n");
