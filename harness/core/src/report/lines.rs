@@ -71,8 +71,11 @@ pub fn render_summary(report: &Report, context: &RenderContext) -> String {
     let plans = counted(report.results.len(), "plan");
     let runs = counted(sum.runs as usize, "run");
     let findings = counted(sum.findings as usize, "finding");
+    // Also where the plan was caught by its other runs: what was not seen is said.
+    let unseen =
+        if sum.blind > 0 { format!(", {} of them blind", sum.blind) } else { String::new() };
     format!(
-        "{padding}{word} [{:>8.3}s] {plans}: {} ({runs}, {} of them failed, {findings})\n",
+        "{padding}{word} [{:>8.3}s] {plans}: {} ({runs}, {} of them failed{unseen}, {findings})\n",
         sum.seconds,
         parts.join(", "),
         sum.failed,
