@@ -163,9 +163,9 @@ pub const CRASH_RULES: &[Rule] = &[
 pub const HANG_RULES: &[Rule] = &[Rule {
     name: "deadlock",
     class: "deadlock",
-    text: "two steps wait for each other's locks",
+    text: "threads wait for each other's locks",
     signs: &[
-        sign("lanes-on-locks", signs::has_lanes_on_locks),
+        sign("lock-cycle", signs::has_lock_cycle),
         sign("endless-wait", signs::is_endless_wait),
     ],
 }];

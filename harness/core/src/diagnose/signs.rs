@@ -239,23 +239,38 @@ pub(crate) fn is_endless_wait(facts: &Facts<'_>) -> Option<Seen> {
     })
 }
 
-/// At least two lanes are in a step whose thread waits for a private lock, each for another one.
-pub(crate) fn has_lanes_on_locks(facts: &Facts<'_>) -> Option<Seen> {
+/// Threads that wait for each other's locks, each without a time limit: a cycle by the owners that
+/// the locks themselves name.
+pub(crate) fn has_lock_cycle(facts: &Facts<'_>) -> Option<Seen> {
     let stall = facts.observation.stall.as_ref()?;
-    let lanes = &facts.observation.recorder.known()?.lanes;
-    let in_step = lanes.iter().filter(|lane| lane.in_flight.is_some());
-    let mut locks: Vec<u64> = in_step
-        .filter_map(|lane| stall.threads.iter().find(|thread| thread.tid == lane.tid))
-        .filter_map(|thread| match thread.wait {
-            Wait::Futex { address, untimed: true, private: true } => Some(address),
+    let waits = |tid: i32| {
+        let thread = stall.threads.iter().find(|thread| thread.tid == tid)?;
+        match thread.wait {
+            Wait::Futex { address, untimed: true, private: true, owner: Some(owner) } => {
+                Some((address, owner))
+            }
             _ => None,
+        }
+    };
+    let cycle = stall.threads.iter().find_map(|thread| {
+        let mut path = vec![thread.tid];
+        loop {
+            let (_, owner) = waits(*path.last()?)?;
+            if owner == thread.tid {
+                return Some(path);
+            }
+            if path.contains(&owner) {
+                return None;
+            }
+            path.push(owner);
+        }
+    })?;
+    let links: Vec<String> = cycle
+        .iter()
+        .filter_map(|tid| {
+            let (address, owner) = waits(*tid)?;
+            Some(format!("thread {tid} waits for lock {address:#x}, held by {owner}"))
         })
         .collect();
-    locks.sort_unstable();
-    locks.dedup();
-    let [first, second, ..] = locks.as_slice() else { return None };
-    Some(line(
-        "process table",
-        format!("two lanes wait for locks, without a time limit: {first:#x} and {second:#x}"),
-    ))
+    Some(line("process memory", links.join("; ")))
 }

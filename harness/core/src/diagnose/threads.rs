@@ -22,9 +22,12 @@ fn state_word(state: char) -> &'static str {
 fn waits_on(wait: &Wait) -> Option<String> {
     match wait {
         Wait::None => None,
-        Wait::Futex { address, untimed, .. } => {
+        Wait::Futex { address, untimed, owner, .. } => {
             let limit = if *untimed { "" } else { ", with a time limit" };
-            Some(format!("futex {address:#x}{limit}"))
+            Some(match owner {
+                Some(owner) => format!("lock {address:#x}, held by thread {owner}{limit}"),
+                None => format!("futex {address:#x}{limit}"),
+            })
         }
         Wait::Syscall { number, .. } => Some(syscall_name(*number)),
         Wait::Unavailable(why) => Some(format!("not seen: {why}")),

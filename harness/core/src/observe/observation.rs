@@ -243,6 +243,9 @@ pub enum Wait {
         untimed: bool,
         /// The word lies in memory that no process outside of the run shares.
         private: bool,
+        /// The thread that holds the lock, where the word is one of glibc's mutexes.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        owner: Option<i32>,
     },
     /// In another system call.
     Syscall {

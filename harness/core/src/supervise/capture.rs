@@ -188,7 +188,9 @@ pub(super) fn thread(process: i32, tid: i32, maps: &[MapLine]) -> Thread {
     let stat = procfs::stat(tid);
     let wait = match procfs::syscall(process, tid) {
         Ok(SyscallState::Running | SyscallState::Blocked) => Wait::None,
-        Ok(SyscallState::In { number, arguments, .. }) => wait_of(number, &arguments, maps),
+        Ok(SyscallState::In { number, arguments, .. }) => {
+            with_owner(wait_of(number, &arguments, maps), process, tid)
+        }
         Err(error) => Wait::Unavailable(error.to_string()),
     };
     Thread {
@@ -200,6 +202,23 @@ pub(super) fn thread(process: i32, tid: i32, maps: &[MapLine]) -> Thread {
     }
 }
 
+/// Adds who holds the lock. In glibc's `pthread_mutex_t` the futex word is 2 while somebody waits,
+/// and the owner's tid stands 8 bytes behind it (sysdeps/nptl/bits/struct_mutex.h, x86-64); words
+/// of other kinds do not name a thread of the process.
+fn with_owner(wait: Wait, process: i32, tid: i32) -> Wait {
+    let Wait::Futex { address, untimed, private, .. } = wait else { return wait };
+    let mut bytes = [0; 12];
+    let read = read_memory(tid, address, &mut bytes).unwrap_or(0);
+    let word = |at: usize| {
+        let bytes = bytes.get(at..at + 4)?;
+        Some(i32::from_le_bytes(bytes.try_into().ok()?))
+    };
+    let owner = (read == bytes.len() && word(0) == Some(2)).then(|| word(8)).flatten();
+    let is_thread =
+        |owner: &i32| procfs::threads(process).is_ok_and(|threads| threads.contains(owner));
+    Wait::Futex { address, untimed, private, owner: owner.filter(is_thread) }
+}
+
 /// What a system call waits for.
 pub(super) fn wait_of(number: i64, arguments: &[u64; 6], maps: &[MapLine]) -> Wait {
     let [first, second, third, fourth, ..] = *arguments;
@@ -208,6 +227,7 @@ pub(super) fn wait_of(number: i64, arguments: &[u64; 6], maps: &[MapLine]) -> Wa
             address: first,
             untimed: fourth == 0,
             private: second & FUTEX_PRIVATE != 0 || lies_in_private_memory(first, maps),
+            owner: None,
         },
         // Children of a process of the run are of the run; with a time (WNOHANG) nothing waits.
         SYS_WAIT4 => Wait::Syscall { number, endless: third & 1 == 0 },
@@ -244,7 +264,8 @@ mod tests {
         let wait = |word, operation, timeout| {
             wait_of(SYS_FUTEX, &[word, operation, 2, timeout, 0, 0], &maps)
         };
-        let futex = |address, untimed, private| Wait::Futex { address, untimed, private };
+        let futex =
+            |address, untimed, private| Wait::Futex { address, untimed, private, owner: None };
         assert_eq!(wait(0x3008, 128, 0), futex(0x3008, true, true));
         assert_eq!(wait(0x1008, 265, 0), futex(0x1008, true, true));
         assert_eq!(wait(0x3008, 9, 0), futex(0x3008, true, false));

@@ -204,8 +204,14 @@ pub(crate) fn thread(tid: i32, wait: Wait) -> Thread {
     Thread { pid: CHILD, tid, name: format!("thread-{tid}"), state: 'S', wait }
 }
 
+/// A wait on a word that names no owner: a condition variable, a join, a lock of another kind.
 pub(crate) fn lock(address: u64) -> Wait {
-    Wait::Futex { address, untimed: true, private: true }
+    Wait::Futex { address, untimed: true, private: true, owner: None }
+}
+
+/// A wait for a mutex that a thread holds.
+pub(crate) fn held_lock(address: u64, owner: i32) -> Wait {
+    Wait::Futex { address, untimed: true, private: true, owner: Some(owner) }
 }
 
 pub(crate) fn descendant(pid: i32, end: hotfire_core::observe::DescendantEnd) -> Descendant {

@@ -8,7 +8,9 @@ use hotfire_core::report::{
     render_summary, schema, step_views,
 };
 
-use crate::build::{CHILD, Case, crash, descendant, ended, healthy, ledger_event, lock, thread};
+use crate::build::{
+    CHILD, Case, crash, descendant, ended, healthy, held_lock, ledger_event, lock, thread,
+};
 
 const PLAN: &str =
     "create a = reference:defect=cleanup-order; load a tiny; swap a engine=reference; exit";
@@ -91,8 +93,11 @@ fn the_largest_findings_keep_within_the_page() {
 #[test]
 fn a_hang_of_two_lanes_shows_both() {
     let plan = "create a = reference; load a tiny; [generate a 16 | swap a engine=reference]; exit";
-    let threads =
-        vec![thread(CHILD, lock(0x10)), thread(101, lock(0x1000)), thread(102, lock(0x2000))];
+    let threads = vec![
+        thread(CHILD, lock(0x10)),
+        thread(101, held_lock(0x1000, 102)),
+        thread(102, held_lock(0x2000, 101)),
+    ];
     let case = healthy(plan)
         .with_lane(1, 101, 3)
         .with_lane(2, 102, 4)

@@ -5,7 +5,7 @@ use hotfire_core::diagnose::{CRASH_RULES, Facts, HANG_RULES, Rule};
 use hotfire_core::observe::{Crash, Fact, StallReason, Wait};
 
 use crate::build::{
-    CHILD, CRASH_NS, Case, PC, SP, crash, healthy, ledger_event, lock, mapping, thread,
+    CHILD, CRASH_NS, Case, PC, SP, crash, healthy, held_lock, ledger_event, lock, mapping, thread,
 };
 
 const SEGV: i32 = 11;
@@ -295,18 +295,18 @@ fn deadlock() -> RuleCases {
         let main = thread(CHILD, lock(0x10));
         vec![main, thread(101, first), thread(102, second)]
     };
-    let crossed = || threads(lock(0x1000), lock(0x2000));
+    let crossed = || threads(held_lock(0x1000, 102), held_lock(0x2000, 101));
+    let endless = |threads| lanes().stalled(StallReason::EndlessWait, threads);
     RuleCases {
         rule: "deadlock",
-        fires: lanes().stalled(StallReason::EndlessWait, crossed()),
+        fires: endless(crossed()),
         twins: vec![
             lanes().stalled(StallReason::StepLimit, crossed()),
-            // Both wait for one event that nobody will signal: a lost wake-up, not a cycle.
-            lanes().stalled(StallReason::EndlessWait, threads(lock(0x1000), lock(0x1000))),
-            lanes().stalled(
-                StallReason::EndlessWait,
-                threads(lock(0x1000), Wait::Syscall { number: 0, endless: true }),
-            ),
+            // Both wait for an event that nobody will signal: a lost wake-up, not a cycle.
+            endless(threads(lock(0x1000), lock(0x2000))),
+            // One holds what the other wants, and itself waits for an event: no cycle either.
+            endless(threads(held_lock(0x1000, 102), lock(0x2000))),
+            endless(threads(held_lock(0x1000, 102), Wait::Syscall { number: 0, endless: true })),
         ],
     }
 }
