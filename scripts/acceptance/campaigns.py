@@ -1,0 +1,203 @@
+"""Campaigns of the command: defects that must be caught, engines that must be silent.
+
+Deliberately absent: the scenarios' own expectations. What is right stands here a second time, so
+that a scenario that expects too little is seen.
+"""
+
+import collections.abc
+import contextlib
+import dataclasses
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+from row import Row
+
+LIMIT_S = 120
+# A processor's burner ends by itself, should nobody end it.
+BURNER = "import time\nend = time.monotonic() + 900\nwhile time.monotonic() < end: pass"
+LLAMA = pathlib.Path(os.environ.get("HOTFIRE_LLAMA_DIR", ".cache/engines/llama"))
+
+
+@dataclasses.dataclass(frozen=True)
+class Caught:
+    """What a scenario must show, in all its plans; no step: any."""
+
+    statuses: tuple[str, ...]
+    phases: tuple[str, ...]
+    steps: tuple[int, ...] = ()
+
+
+DEFECTS = {
+    "swap-cleanup-order": Caught(("SIGSEGV",), ("swap",), (3,)),
+    "fail-init-half-built": Caught(("SIGSEGV",), ("cleanup",), (3,)),
+    "concurrent-generate-during-load": Caught(("SIGSEGV",), ("generate", "load")),
+    "swap-deadlock": Caught(("HANG",), ("swap", "generate")),
+    "shutdown-exit-static-order": Caught(("EXIT-CRASH",), ("exit",)),
+    "shutdown-orphan-worker": Caught(("ORPHANS",), ("exit",)),
+}
+HEALTHY = (
+    "load",
+    "swap",
+    "fail-init",
+    "concurrent-generate",
+    "shutdown",
+    "swap-cleanup-order-fixed",
+    "shutdown-exit-static-order-fixed",
+    "concurrent-generate-awaited",
+    "load-export-beside-loop",
+)
+LLAMA_HEALTHY = tuple(
+    f"llama-{name}"
+    for name in (
+        "load",
+        "swap",
+        "fail-init",
+        "concurrent-generate",
+        "shutdown",
+        "reloads",
+        "corrupt-file",
+        "truncated-file",
+    )
+)
+LLAMA_MISUSE = {
+    "llama-free-model-first": Caught(("SIGSEGV",), ("generate",), (4,)),
+    "llama-free-context-twice": Caught(("SIGSEGV", "SIGABRT"), ("run",), (4,)),
+    "llama-unlocked-generates": Caught(("SIGSEGV", "SIGABRT"), ("generate",), (3, 4)),
+}
+
+
+class Stand:
+    """Runs campaigns of one program, each with the same seeds."""
+
+    def __init__(self, program: str, folder: str, seeds: range) -> None:
+        self.program, self.folder, self.seeds = program, folder, seeds
+
+    def rows(self) -> collections.abc.Iterator[Row]:
+        for flags in ([], ["--no-ledger"]):
+            for name, wanted in DEFECTS.items():
+                yield self.caught(name, wanted, flags)
+        for flags in ([], ["--no-ledger"]):
+            yield from self.silent(HEALTHY, flags, "")
+        with burners():
+            yield from self.silent(HEALTHY, [], ", all processors busy")
+        if not (LLAMA / "tiny.gguf").is_file():
+            reason = f"{LLAMA} holds no llama.cpp; help: scripts/fetch-engines.sh llama"
+            yield Row("llama", "", "hotfire run --engine llama", skip=reason)
+            return
+        yield from self.silent(LLAMA_HEALTHY, [], "")
+        for name, wanted in LLAMA_MISUSE.items():
+            yield self.caught(name, wanted, [])
+
+    def caught(self, name: str, wanted: Caught, flags: list[str]) -> Row:
+        row = Row(
+            what=" ".join([name, *flags]),
+            expected=f"{' or '.join(wanted.statuses)} in {' or '.join(wanted.phases)}",
+            command=self.words([name], flags),
+            of=len(self.seeds),
+            bound=bound(len(self.seeds)),
+        )
+        for seed in self.seeds:
+            report = self.campaign([name], seed, flags)
+            wrong = None if report is None else why_not_caught(report, wanted)
+            if report is not None and wrong is None:
+                row.good += 1
+            else:
+                self.miss([name], seed, flags, wrong or "no report")
+        return row
+
+    def silent(self, names: tuple[str, ...], flags: list[str], how: str) -> list[Row]:
+        """One campaign runs all scenarios; each has a row."""
+        rows = {
+            name: Row(
+                what=" ".join([name, *flags]) + how,
+                expected="PASS, silent",
+                command=self.words([name], flags),
+                of=len(self.seeds),
+                bound=len(self.seeds),
+            )
+            for name in names
+        }
+        for seed in self.seeds:
+            report = self.campaign(list(names), seed, flags)
+            for name, row in rows.items():
+                wrong = "no report" if report is None else why_not_silent(report, name)
+                if wrong is None:
+                    row.good += 1
+                else:
+                    self.miss([name], seed, flags, wrong)
+        return list(rows.values())
+
+    def campaign(self, names: list[str], seed: int, flags: list[str]) -> dict | None:
+        files = [f"scenarios/{name}.toml" for name in names]
+        command = [self.program, "run", *files, "--runs", "1", "--seed", str(seed), *flags]
+        try:
+            done = subprocess.run(
+                [*command, "--json", "-", "--out", self.folder],
+                capture_output=True,
+                timeout=LIMIT_S,
+                check=False,
+            )
+            return json.loads(done.stdout)
+        except (subprocess.TimeoutExpired, json.JSONDecodeError) as error:
+            print(f"  {error}", flush=True)
+            return None
+
+    def words(self, names: list[str], flags: list[str]) -> str:
+        files = [f"scenarios/{name}.toml" for name in names]
+        return " ".join(["hotfire run", *files, "--runs 1 --seed i", *flags])
+
+    def miss(self, names: list[str], seed: int, flags: list[str], wrong: str) -> None:
+        command = self.words(names, flags).replace("--seed i", f"--seed {seed}")
+        print(f"  missed: {wrong}: {command}", flush=True)
+
+
+def bound(count: int) -> int:
+    """19 of 20; all of fewer."""
+    return count - count // 20
+
+
+def why_not_caught(report: dict, wanted: Caught) -> str | None:
+    findings = {finding["id"]: finding for finding in report["findings"]}
+    if not report["results"]:
+        return "nothing ran"
+    for result in report["results"]:
+        finding = findings.get(result.get("finding", ""))
+        if finding is None:
+            return f"{result['status']} without a finding"
+        step = finding.get("step", {}).get("index")
+        if result["status"] not in wanted.statuses:
+            return f"status {result['status']}"
+        if finding["phase"] not in wanted.phases:
+            return f"phase {finding['phase']}"
+        if wanted.steps and step not in wanted.steps:
+            return f"step {step}"
+        if result["verdict"] != "as-expected":
+            return f"verdict {result['verdict']}"
+    return None
+
+
+def why_not_silent(report: dict, name: str) -> str | None:
+    results = [result for result in report["results"] if result["scenario"] == name]
+    if not results:
+        return "nothing ran"
+    for result in results:
+        if result["status"] != "PASS" or result["failed"] or result.get("finding"):
+            return f"{result['status']} of {result['plan']}"
+    return None
+
+
+@contextlib.contextmanager
+def burners() -> collections.abc.Iterator[None]:
+    """Every processor has something else to do, too."""
+    processes = []
+    try:
+        for _ in range(os.cpu_count() or 1):
+            processes.append(subprocess.Popen([sys.executable, "-c", BURNER]))
+        yield
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
