@@ -7,6 +7,7 @@
 
 mod clock;
 mod error;
+mod file;
 mod launcher;
 mod memory;
 mod pipe;
@@ -23,6 +24,7 @@ mod wait;
 
 pub use clock::monotonic_ns;
 pub use error::SysError;
+pub use file::open_regular;
 pub use launcher::{LaunchReply, guard_main, launch_main, launch_reply, launch_request};
 pub use memory::read_memory;
 pub use pipe::{ReadEnd, output_pipe};

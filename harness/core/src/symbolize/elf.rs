@@ -1,10 +1,11 @@
 //! What is needed of an ELF file: build-id, load segments, function symbols.
 
-use std::fs::File;
-
+use hotfire_sys::open_regular;
 use object::read::ReadCache;
 use object::{Object, ObjectSegment, ObjectSymbol, SymbolKind};
 
+/// The longest file that is read, in bytes: GPU libraries have a few GiB.
+const FILE_BYTES_MAX: u64 = 4 << 30;
 /// The largest number of symbols taken from one file.
 const SYMBOLS_MAX: usize = 2_000_000;
 
@@ -20,9 +21,13 @@ pub(super) struct Elf {
 }
 
 impl Elf {
-    /// Reads a file; `None` when it is no ELF file or cannot be read.
+    /// Reads a file; `None` when it is no ELF file, too long, or cannot be read.
     pub(super) fn read(path: &str) -> Option<Self> {
-        let cache = ReadCache::new(File::open(path).ok()?);
+        let file = open_regular(path).ok()?;
+        if file.metadata().ok()?.len() > FILE_BYTES_MAX {
+            return None;
+        }
+        let cache = ReadCache::new(file);
         let file = object::File::parse(&cache).ok()?;
         let segments = file
             .segments()
@@ -70,4 +75,30 @@ impl Elf {
 fn build_id<'data>(file: &impl Object<'data>) -> Option<String> {
     let bytes = file.build_id().ok()??;
     Some(bytes.iter().take(64).map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_read_up_to_a_length() {
+        let own = std::env::current_exe().unwrap();
+        let copy = std::env::temp_dir().join(format!("hotfire-elf-{}", std::process::id()));
+        std::fs::copy(own, &copy).unwrap();
+        let path = copy.display().to_string();
+        let whole = Elf::read(&path);
+        // The hole behind the file's bytes takes no space.
+        let file = std::fs::File::options().write(true).open(&copy).unwrap();
+        file.set_len(FILE_BYTES_MAX + 1).unwrap();
+        let long = Elf::read(&path);
+        std::fs::remove_file(&copy).unwrap();
+        assert!(whole.is_some_and(|elf| !elf.functions.is_empty()));
+        assert!(long.is_none());
+    }
+
+    #[test]
+    fn a_device_is_no_elf_file() {
+        assert!(Elf::read("/dev/zero").is_none());
+    }
 }
