@@ -1,7 +1,9 @@
 //! `/proc`: parsers for the few files that the harness reads. What a process names itself is
 //! untrusted; every reader has a limit.
 
-use std::io::Read;
+use std::io::{ErrorKind, Read};
+
+use nix::errno::Errno;
 
 use crate::error::{Named, SysError};
 
@@ -26,7 +28,7 @@ pub struct Stat {
 }
 
 /// From `/proc/TID/status`: signal masks and the thread's process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SignalMasks {
     /// The process (thread group).
     pub process: i32,
@@ -79,7 +81,7 @@ pub enum SyscallState {
 /// It is gone, or the line is not of the known form (EINVAL).
 pub fn stat(pid: i32) -> Result<Stat, SysError> {
     let text = read_text(&format!("/proc/{pid}/stat"))?;
-    parse_stat(&text).ok_or(SysError::new("parse(/proc/PID/stat)", nix::errno::Errno::EINVAL))
+    parse_stat(&text).ok_or(SysError::new("parse(/proc/PID/stat)", Errno::EINVAL))
 }
 
 fn parse_stat(text: &str) -> Option<Stat> {
@@ -101,23 +103,23 @@ fn parse_stat(text: &str) -> Option<Stat> {
 /// Signal masks of a thread.
 ///
 /// # Errors
-/// It is gone.
+/// It is gone (ESRCH), or a mask is missing (EINVAL).
 pub fn signal_masks(tid: i32) -> Result<SignalMasks, SysError> {
     let text = read_text(&format!("/proc/{tid}/status"))?;
-    let mut masks = SignalMasks::default();
-    for line in text.lines() {
-        let Some((key, value)) = line.split_once(':') else { continue };
-        let value = value.trim();
-        let mask = || u64::from_str_radix(value, 16).unwrap_or(0);
-        match key {
-            "Tgid" => masks.process = value.parse().unwrap_or(0),
-            "SigBlk" => masks.blocked = mask(),
-            "SigIgn" => masks.ignored = mask(),
-            "SigCgt" => masks.caught = mask(),
-            _ => {}
-        }
-    }
-    Ok(masks)
+    parse_masks(&text).ok_or(SysError::new("parse(/proc/PID/status)", Errno::EINVAL))
+}
+
+fn parse_masks(text: &str) -> Option<SignalMasks> {
+    let field = |name: &str| {
+        text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
+    };
+    let mask = |name: &str| u64::from_str_radix(field(name)?, 16).ok();
+    Some(SignalMasks {
+        process: field("Tgid")?.parse().ok()?,
+        blocked: mask("SigBlk")?,
+        ignored: mask("SigIgn")?,
+        caught: mask("SigCgt")?,
+    })
 }
 
 /// The threads of a process.
@@ -157,7 +159,7 @@ fn numbers(text: &str) -> Vec<i32> {
 /// The mappings of the process that holds a thread (works when the leader is a zombie, too).
 ///
 /// # Errors
-/// It is gone.
+/// It is gone (ESRCH), or has more mappings than are read (EFBIG).
 pub fn maps(tid: i32) -> Result<Vec<MapLine>, SysError> {
     let text = read_text(&format!("/proc/{tid}/maps"))?;
     Ok(text.lines().filter_map(parse_map).collect())
@@ -224,9 +226,21 @@ pub fn command_line(pid: i32) -> String {
 }
 
 fn read_text(path: &str) -> Result<String, SysError> {
-    let file = std::fs::File::open(path).named("open(/proc)")?;
+    // A file that is not there belongs to a task that is not there any more.
+    let file = std::fs::File::open(path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => SysError::new("open(/proc)", Errno::ESRCH),
+        _ => SysError::from_io("open(/proc)", &error),
+    })?;
+    read_whole(file, FILE_BYTES_MAX)
+}
+
+/// All of a file, or an error: a part would read as if the rest were not there.
+fn read_whole(file: impl Read, bytes_max: u64) -> Result<String, SysError> {
     let mut bytes = Vec::with_capacity(2048);
-    file.take(FILE_BYTES_MAX).read_to_end(&mut bytes).named("read(/proc)")?;
+    file.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes).named("read(/proc)")?;
+    if bytes.len() as u64 > bytes_max {
+        return Err(SysError::new("read(/proc)", Errno::EFBIG));
+    }
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
@@ -240,6 +254,22 @@ mod tests {
         let stat = parse_stat(line).unwrap();
         assert_eq!((stat.name.as_str(), stat.state, stat.parent), ("a) (b", 'S', 1));
         assert_eq!((stat.group, stat.session, stat.start_time), (2, 3, 4242));
+    }
+
+    #[test]
+    fn a_missing_mask_is_not_an_empty_one() {
+        let whole = "Name:\tx\nTgid:\t7\nSigBlk:\t04\nSigIgn:\t02\nSigCgt:\t400\n";
+        let masks = SignalMasks { process: 7, blocked: 4, ignored: 2, caught: 0x400 };
+        assert_eq!(parse_masks(whole), Some(masks));
+        assert_eq!(parse_masks(&whole[..whole.len() - 12]), None);
+        assert!(signal_masks(i32::MAX).is_err_and(|error| error.is_gone()));
+    }
+
+    #[test]
+    fn a_file_is_read_whole_or_not_at_all() {
+        assert_eq!(read_whole(&b"1234"[..], 4), Ok("1234".to_owned()));
+        let cut = read_whole(&b"12345"[..], 4);
+        assert_eq!(cut, Err(SysError::new("read(/proc)", Errno::EFBIG)));
     }
 
     #[test]

@@ -19,6 +19,8 @@ fixtures! {
     handler_exits: run("handler-exits") => |seen| assert_exited(seen, 7);
     mends_then_aborts: run("mends-then-aborts") => |seen| sent_by_itself(seen, SIGABRT);
     mends_then_raises: run("mends-then-raises") => |seen| sent_by_itself(seen, SIGSEGV);
+    mends_then_handler_aborts: run("mends-then-handler-aborts") => |seen| first_fault(seen, SIGABRT, true);
+    same_place_twice: run("same-place-twice") => second_fault;
     blocked_segv: run("blocked-segv") => |seen| first_fault(seen, SIGSEGV, false);
     ignored_segv: run("ignored-segv") => ignored;
     overflow_with_handler: run("overflow-with-handler") => overflow;
@@ -40,6 +42,15 @@ fn first_fault(seen: &Observation, signal: i32, through_handler: bool) {
     assert_eq!(crash.through_handler, through_handler, "{crash:#?}");
     let function = crash.location.known().and_then(|location| location.function.as_deref());
     assert_eq!(function, Some("fault"), "{crash:#?}");
+}
+
+/// The place is that of a fault mended before, the address is not.
+fn second_fault(seen: &Observation) {
+    let (crash, info) = crash_of_child(seen, SIGABRT);
+    assert_eq!((info.signal, info.address), (SIGSEGV, Some(0x38)), "{crash:#?}");
+    let registers = crash.registers.known().expect("ptrace gives them");
+    assert!(registers.general.contains(&0x38), "{crash:#?}");
+    assert!(crash.through_handler, "{crash:#?}");
 }
 
 /// An older, mended fault has nothing to do with it.

@@ -5,7 +5,7 @@
 use hotfire_sys::procfs::{self, MapLine, SyscallState};
 use hotfire_sys::{SysError, Tracee, monotonic_ns, read_memory, signal};
 
-use super::first_chance::with_first_chance;
+use super::first_chance::{keep, take_kept, with_first_chance};
 use super::supervisor::Supervisor;
 use super::tasks::Role;
 use crate::observe::{
@@ -14,8 +14,6 @@ use crate::observe::{
 
 /// Bytes read at the program counter.
 const INSTRUCTION_BYTES: usize = 16;
-/// Faults with a handler that are kept per thread.
-const FIRST_CHANCES_MAX: usize = 8;
 /// Threads listed of a process.
 const THREADS_MAX: usize = 512;
 
@@ -45,7 +43,11 @@ impl Supervisor {
     }
 
     fn look_at(&mut self, tid: i32, signal: i32, (process, role): (i32, Role)) {
-        let masks = procfs::signal_masks(tid).unwrap_or_default();
+        let masks = match procfs::signal_masks(tid) {
+            Ok(masks) => masks,
+            // Whether the process catches the signal is not known: no reason to call it fatal.
+            Err(error) => return self.not_looked_at(tid, signal, error),
+        };
         let bit = signal::mask_bit(signal);
         if masks.ignored & bit != 0 {
             return;
@@ -58,12 +60,7 @@ impl Supervisor {
         }
         let crash = match self.capture(tid, signal, (process, role)) {
             Ok(crash) => crash,
-            // The process is ending already, by another thread's fault.
-            Err(error) if error.is_gone() => return,
-            Err(error) => {
-                self.soft_error(format!("{} of thread {tid}: {error}", signal::name(signal)));
-                return;
-            }
+            Err(error) => return self.not_looked_at(tid, signal, error),
         };
         let Some(run) = &mut self.run else { return };
         let is_child = role == Role::Root;
@@ -76,19 +73,28 @@ impl Supervisor {
         }
     }
 
+    fn not_looked_at(&mut self, tid: i32, signal: i32, error: SysError) {
+        // One that is gone ends already, by another thread's fault.
+        if !error.is_gone() {
+            self.soft_error(format!("{} of thread {tid}: {error}", signal::name(signal)));
+        }
+    }
+
     fn keep_first_chance(&mut self, tid: i32, signal: i32, process: (i32, Role)) {
         let pc = Tracee::new(tid).registers().map_or(0, |registers| registers.rip);
-        let kept = self.run.as_ref().and_then(|run| run.first_chances.get(&tid));
-        let known = kept.is_some_and(|chances| {
-            chances.len() >= FIRST_CHANCES_MAX || chances.iter().any(|chance| at(chance) == pc)
-        });
-        if known {
-            return;
-        }
-        if let Ok(crash) = self.capture(tid, signal, process)
-            && let Some(run) = &mut self.run
-        {
-            run.first_chances.entry(tid).or_default().push(crash);
+        let kept = self
+            .run
+            .as_mut()
+            .and_then(|run| take_kept(run.first_chances.get_mut(&tid)?, signal, pc));
+        // A program may live on faults that it mends, so the costly facts of one are read once.
+        let chance = match kept {
+            Some(kept) => refreshed(kept, tid, signal),
+            None => self.capture(tid, signal, process),
+        };
+        match (chance, &mut self.run) {
+            (Ok(chance), Some(run)) => keep(run.first_chances.entry(tid).or_default(), chance),
+            (Err(error), _) => self.not_looked_at(tid, signal, error),
+            (Ok(_), None) => {}
         }
     }
 
@@ -99,11 +105,8 @@ impl Supervisor {
         (process, role): (i32, Role),
     ) -> Result<Crash, SysError> {
         let time_ns = monotonic_ns();
-        let tracee = Tracee::new(tid);
-        let info = tracee.signal_info()?;
-        let registers = tracee.registers()?;
-        let maps = procfs::maps(tid).unwrap_or_default();
-        let (code, address, sender) = signal::details(&info);
+        let (siginfo, registers) = cause(tid, signal)?;
+        let maps = procfs::maps(tid);
         let mut instruction = vec![0; INSTRUCTION_BYTES];
         let read = read_memory(tid, registers.rip, &mut instruction).unwrap_or(0);
         instruction.truncate(read);
@@ -116,20 +119,15 @@ impl Supervisor {
                 command: procfs::command_line(process),
             },
             signal,
-            siginfo: Fact::Known(SignalInfo { signal, code, address, sender }),
             instruction,
-            location: fact(self.symbolizer.locate(&maps, registers.rip)),
-            address_map: address.map_or_else(
-                || Fact::Unavailable("the signal has no address".into()),
-                |address| Fact::Known(address_map(&maps, address)),
-            ),
-            threads: self.threads(process, &maps),
-            registers: Fact::Known(Registers {
-                rip: registers.rip,
-                rsp: registers.rsp,
-                rbp: registers.rbp,
-                general: registers.general.to_vec(),
-            }),
+            location: match &maps {
+                Ok(maps) => fact(self.symbolizer.locate(maps, registers.rip)),
+                Err(error) => Fact::Unavailable(unread(*error)),
+            },
+            address_map: around(&maps, siginfo.address),
+            threads: self.threads(process, maps.as_deref().unwrap_or_default()),
+            siginfo: Fact::Known(siginfo),
+            registers: Fact::Known(registers),
             through_handler: false,
             time_ns,
         })
@@ -149,8 +147,44 @@ fn is_crash_of_descendant(crash: &Crash) -> bool {
     signal::is_fault(crash.signal) || crash.signal == signal::SIGABRT || !sent
 }
 
-fn at(chance: &Crash) -> u64 {
-    chance.registers.known().map_or(0, |registers| registers.rip)
+/// What the stop itself tells.
+fn cause(tid: i32, signal: i32) -> Result<(SignalInfo, Registers), SysError> {
+    let tracee = Tracee::new(tid);
+    let (code, address, sender) = signal::details(&tracee.signal_info()?);
+    let registers = tracee.registers()?;
+    let registers = Registers {
+        rip: registers.rip,
+        rsp: registers.rsp,
+        rbp: registers.rbp,
+        general: registers.general.to_vec(),
+    };
+    Ok((SignalInfo { signal, code, address, sender }, registers))
+}
+
+/// A fault met again at the same place, with what changes from one time to the next.
+fn refreshed(kept: Crash, tid: i32, signal: i32) -> Result<Crash, SysError> {
+    let time_ns = monotonic_ns();
+    let (siginfo, registers) = cause(tid, signal)?;
+    Ok(Crash {
+        address_map: around(&procfs::maps(tid), siginfo.address),
+        siginfo: Fact::Known(siginfo),
+        registers: Fact::Known(registers),
+        time_ns,
+        ..kept
+    })
+}
+
+fn unread(error: SysError) -> String {
+    format!("the mappings could not be read: {error}")
+}
+
+/// What is mapped at and around a signal's address.
+fn around(maps: &Result<Vec<MapLine>, SysError>, address: Option<u64>) -> Fact<AddressMap> {
+    match (address, maps) {
+        (None, _) => Fact::Unavailable("the signal has no address".into()),
+        (Some(address), Ok(maps)) => Fact::Known(address_map(maps, address)),
+        (Some(_), Err(error)) => Fact::Unavailable(unread(*error)),
+    }
 }
 
 fn fact(located: Result<Location, String>) -> Fact<Location> {
@@ -270,6 +304,19 @@ mod tests {
         assert_eq!(wait(0x1008, 265, 0), futex(0x1008, true, true));
         assert_eq!(wait(0x3008, 9, 0), futex(0x3008, true, false));
         assert_eq!(wait(0x1008, 128, 0x7fff), futex(0x1008, false, true));
+    }
+
+    #[test]
+    fn maps_that_were_not_read_are_not_empty() {
+        let (reason, gone) = ("has no address", procfs::maps(i32::MAX));
+        let told = |fact: Fact<AddressMap>| match fact {
+            Fact::Known(map) => format!("{map:?}"),
+            Fact::Unavailable(reason) => reason,
+        };
+        assert!(told(around(&gone, Some(7))).contains("could not be read"));
+        assert!(told(around(&gone, None)).contains(reason));
+        let here = Ok(vec![map(0x1000, 0x2000, "rw-p")]);
+        assert!(around(&here, Some(0x1000)).known().is_some_and(|map| map.inside.is_some()));
     }
 
     #[test]

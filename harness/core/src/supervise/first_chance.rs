@@ -6,7 +6,7 @@
 //! that aborts is met while the fault's signal is still blocked, or (SA_NODEFER) while the
 //! fault's signal frame still stands on the stack; and where the kernel finds no room for that
 //! frame, it forces SIGSEGV with the code SI_KERNEL. A fault that a handler has mended is none
-//! of these.
+//! of these, and one that is still open is newer than those mended before it.
 
 use hotfire_sys::procfs::SignalMasks;
 use hotfire_sys::{read_memory, signal};
@@ -15,8 +15,24 @@ use crate::observe::{Crash, SignalInfo};
 
 /// `SI_KERNEL`: the kernel sends a signal without a cause of its own.
 const SI_KERNEL: i32 = 128;
+/// Faults with a handler that are kept per thread.
+const KEPT_MAX: usize = 8;
 /// So much of the stack is searched for a signal frame.
 const STACK_BYTES: usize = 64 * 1024;
+
+/// Takes the fault that came by the same signal at the same place out of the kept ones.
+pub(super) fn take_kept(chances: &mut Vec<Crash>, signal: i32, place: u64) -> Option<Crash> {
+    let index = chances.iter().position(|kept| kept.signal == signal && pc(kept) == place)?;
+    Some(chances.remove(index))
+}
+
+/// Keeps a fault as the newest, and lets go of the oldest for it.
+pub(super) fn keep(chances: &mut Vec<Crash>, chance: Crash) {
+    if chances.len() >= KEPT_MAX {
+        chances.remove(0);
+    }
+    chances.push(chance);
+}
 
 /// The crash with the facts of the first fault whose handling had not ended, if there is one.
 pub(super) fn with_first_chance(crash: Crash, chances: Vec<Crash>, masks: SignalMasks) -> Crash {
@@ -24,7 +40,7 @@ pub(super) fn with_first_chance(crash: Crash, chances: Vec<Crash>, masks: Signal
         return crash;
     }
     let frame = SignalFrames::above(&crash);
-    let open = chances.into_iter().find(|chance| {
+    let open = chances.into_iter().rev().find(|chance| {
         let same_place = chance.signal == crash.signal && pc(chance) == pc(&crash);
         if is_forced(&crash) {
             let handling = masks.blocked & signal::mask_bit(chance.signal) != 0;
@@ -75,5 +91,70 @@ impl SignalFrames {
     fn holds(&self, chance: &Crash) -> bool {
         let Some(registers) = chance.registers.known() else { return false };
         self.words.windows(2).any(|pair| *pair == [registers.rsp, registers.rip])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::{Fact, Registers, Victim};
+
+    fn fault(rip: u64, address: u64) -> Crash {
+        let unknown = || "not asked for".to_owned();
+        Crash {
+            victim: Victim {
+                // Nobody's memory: there is no stack to be searched.
+                pid: i32::MAX,
+                tid: i32::MAX,
+                thread: String::new(),
+                is_child: true,
+                command: String::new(),
+            },
+            signal: signal::SIGSEGV,
+            siginfo: Fact::Known(SignalInfo {
+                signal: signal::SIGSEGV,
+                code: 1,
+                address: Some(address),
+                sender: None,
+            }),
+            registers: Fact::Known(Registers { rip, rsp: 0, rbp: 0, general: Vec::new() }),
+            instruction: Vec::new(),
+            location: Fact::Unavailable(unknown()),
+            address_map: Fact::Unavailable(unknown()),
+            threads: Vec::new(),
+            through_handler: false,
+            time_ns: 0,
+        }
+    }
+
+    fn places(chances: &[Crash]) -> Vec<u64> {
+        chances.iter().map(pc).collect()
+    }
+
+    #[test]
+    fn the_oldest_gives_way_to_the_newest() {
+        let mut chances = Vec::new();
+        (1..=10).for_each(|rip| keep(&mut chances, fault(rip, rip)));
+        assert_eq!(places(&chances), [3, 4, 5, 6, 7, 8, 9, 10]);
+        let again = take_kept(&mut chances, signal::SIGSEGV, 4);
+        keep(&mut chances, again.unwrap());
+        assert_eq!(places(&chances), [3, 5, 6, 7, 8, 9, 10, 4]);
+        assert!(take_kept(&mut chances, signal::SIGBUS, 4).is_none(), "another signal's fault");
+    }
+
+    #[test]
+    fn an_abort_in_a_handler_is_blamed_on_the_newest_fault() {
+        let masks = SignalMasks {
+            process: i32::MAX,
+            blocked: signal::mask_bit(signal::SIGSEGV),
+            ignored: 0,
+            caught: 0,
+        };
+        let sent = SignalInfo { signal: signal::SIGABRT, code: -6, address: None, sender: None };
+        let abort =
+            Crash { signal: signal::SIGABRT, siginfo: Fact::Known(sent), ..fault(0x9000, 0) };
+        let blamed = with_first_chance(abort, vec![fault(1, 0x18), fault(2, 0x28)], masks);
+        assert_eq!((pc(&blamed), address(&blamed)), (2, Some(0x28)));
+        assert!(blamed.through_handler);
     }
 }
