@@ -3,6 +3,9 @@
 //! The optimisation level is fixed: a defect's rate must not hang on cargo's profile. Sanitizer
 //! flags come in through `CXXFLAGS`, which the `cc` crate honours.
 
+use std::path::PathBuf;
+use std::process::Command;
+
 const SOURCES: &[&str] = &[
     "cpp/arena.cc",
     "cpp/bridge.cc",
@@ -19,6 +22,7 @@ const SOURCES: &[&str] = &[
 ];
 
 fn main() {
+    link_standard_library_statically();
     cxx_build::bridge("src/bridge.rs")
         .files(SOURCES)
         .std("c++17")
@@ -31,4 +35,28 @@ fn main() {
     println!("cargo::rerun-if-changed=cpp");
     println!("cargo::rerun-if-changed=src/bridge.rs");
     println!("cargo::rustc-link-lib=pthread");
+}
+
+/// Prefers libstdc++.a where the compiler has one: binding the shared one costs every start of the
+/// program, and every forked child copies its pages. The shared one is used where there is none,
+/// and under a sanitizer, which must see its calls.
+fn link_standard_library_statically() {
+    println!("cargo::rerun-if-env-changed=CXXFLAGS");
+    if std::env::var("CXXFLAGS").is_ok_and(|flags| flags.contains("-fsanitize")) {
+        return;
+    }
+    let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".to_owned());
+    let asked = Command::new(compiler).arg("-print-file-name=libstdc++.a").output();
+    let archive = asked.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    let Some(archive) = archive.ok().map(PathBuf::from).filter(|path| path.is_absolute()) else {
+        return;
+    };
+    // A folder of its own: beside the archive stands the shared library, which would win.
+    let folder = PathBuf::from(std::env::var_os("OUT_DIR").unwrap_or_default()).join("static");
+    let link = folder.join("libstdc++.a");
+    let made = std::fs::create_dir_all(&folder).is_ok()
+        && (link.exists() || std::os::unix::fs::symlink(&archive, &link).is_ok());
+    if made {
+        println!("cargo::rustc-link-search=native={}", folder.display());
+    }
 }

@@ -29,7 +29,18 @@ fn main() -> ExitCode {
         return status;
     }
     let cli = Cli::parse();
-    let mut presenter = Presenter::new(&cli);
+    // A panic of ours must not look like a verdict (Rust's own status for it is 101).
+    std::panic::catch_unwind(|| perform(&cli)).unwrap_or_else(|_| {
+        Presenter::new(&cli).error(
+            "hotfire itself failed; this is a fault of hotfire\n\
+             help: please report it with the message above and the command line",
+        );
+        ExitCode::from(error::status::INTERNAL)
+    })
+}
+
+fn perform(cli: &Cli) -> ExitCode {
+    let mut presenter = Presenter::new(cli);
     let mut out = std::io::stdout().lock();
     let done = match &cli.verb {
         Verb::Run(args) => {

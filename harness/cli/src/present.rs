@@ -8,7 +8,7 @@ use std::io::{IsTerminal, Write};
 
 use clap::ColorChoice;
 use hotfire_core::campaign::{CampaignReport, Subject, SubjectReport};
-use hotfire_core::judge::Verdict;
+use hotfire_core::judge::{Verdict, wilson};
 use hotfire_core::report::{
     FindingView, RenderContext, Report, complete, explain as page_of, plan_result, render_finding,
     render_result_line, render_summary, sanitize, step_views,
@@ -79,8 +79,7 @@ impl Presenter {
         self.clear_progress();
         let skipped = report.verdict.verdict == Verdict::Skipped;
         if (!self.quiet || !expected) && !skipped {
-            let micros: u64 =
-                report.attempts.iter().map(|attempt| attempt.observation.wall_us).sum();
+            let micros: u64 = report.attempts.iter().map(|attempt| attempt.wall_us).sum();
             let seconds = micros as f64 / 1e6;
             let line = render_result_line(&plan_result(report), seconds, &self.context);
             self.text(&line);
@@ -116,6 +115,13 @@ impl Presenter {
         self.notes(report);
         let summary = render_summary(report, &self.context);
         self.text(&summary);
+        if let Some(failure) = &campaign.failure {
+            let unrun = campaign.unrun;
+            self.error(&format!(
+                "the workers could not be kept alive: {failure}; {unrun} plans were not run\n\
+                 help: `dmesg` may tell who ended them; fewer workers (-j1) need less memory"
+            ));
+        }
         if let Some(signal) = campaign.interrupted {
             let name = hotfire_sys::signal::name(signal);
             let unrun = campaign.unrun;
@@ -153,19 +159,21 @@ impl Presenter {
     }
 
     fn finding(&self, subject: &SubjectReport) {
-        let Some((attempt, finding)) = subject.main_finding() else {
+        let Some((observation, finding)) = subject.main_finding() else {
             return;
         };
         let engine = subject.subject.engine.to_string();
         let program = Program::from(&subject.subject.plan);
+        let tried = subject.reproduced(&finding.id);
+        let rate = tried.map(|tried| wilson(tried.failed, tried.of));
         let view = FindingView {
             finding: &complete(finding, subject),
             scenario: &subject.subject.scenario,
             place: subject.subject.place.as_ref().map(|(file, line)| (file.as_str(), *line)),
             engine: &engine,
-            steps: step_views(&attempt.observation, &program),
-            tried: subject.fresh,
-            rate: subject.rate.as_ref(),
+            steps: step_views(observation, &program),
+            tried,
+            rate: rate.as_ref(),
         };
         self.text(&render_finding(&view, &self.context));
         // Such a finding tells of the machine, so that its next step is not another run.

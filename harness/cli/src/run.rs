@@ -36,6 +36,7 @@ pub(crate) fn replay(args: &ReplayArgs, presenter: &mut Presenter) -> Result<u8,
 
 fn perform(task: &Task<'_>, presenter: &mut Presenter) -> Result<u8, CliError> {
     let begun = Instant::now();
+    hotfire_sys::close_rest_on_exec()?;
     let seed = task.shared.seed.unwrap_or_else(draw_seed);
     let program = own_executable()?.to_string_lossy().into_owned();
     let temporary = std::env::temp_dir();
@@ -47,7 +48,7 @@ fn perform(task: &Task<'_>, presenter: &mut Presenter) -> Result<u8, CliError> {
     drop(scratch);
     let invocation = Invocation {
         verb: task.verb.to_owned(),
-        command: std::env::args().collect(),
+        command: std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect(),
         seed,
         seconds: begun.elapsed().as_secs_f64(),
     };

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::Path;
 
 use hotfire_core::diagnose::{Code, Finding};
+use hotfire_core::judge::wilson;
 use hotfire_core::report::{
     FindingView, PlanResult, Report, StepView, explain as page_of, render_finding, render_summary,
     sanitize, step_views,
@@ -69,6 +70,7 @@ fn in_full(
     steps: Vec<StepView>,
     presenter: &Presenter,
 ) -> String {
+    let rate = finding.reproduced.map(|tried| wilson(tried.failed, tried.of));
     let view = FindingView {
         finding,
         scenario: result.map_or("plan", |result| &result.scenario),
@@ -76,7 +78,7 @@ fn in_full(
         engine: result.map_or("", |result| &result.engine),
         steps,
         tried: finding.reproduced,
-        rate: result.and_then(|result| result.rate.as_ref()),
+        rate: rate.as_ref(),
     };
     let mut text = render_finding(&view, presenter.context());
     text.push_str("\nall evidence:\n");

@@ -10,6 +10,7 @@ use hotfire_core::campaign::CampaignReport;
 use hotfire_core::diagnose::Finding;
 use hotfire_core::observe::Observation;
 use hotfire_core::report::{PlanResult, Report, complete, plan_result};
+use hotfire_core::supervise::RunLimits;
 use serde::{Deserialize, Serialize};
 
 use crate::error::CliError;
@@ -19,6 +20,7 @@ use crate::error::CliError;
 pub(crate) struct Kept {
     pub(crate) finding: Finding,
     pub(crate) result: PlanResult,
+    pub(crate) limits: RunLimits,
     pub(crate) observation: Observation,
 }
 
@@ -40,15 +42,17 @@ impl Store {
             .map_err(|error| CliError::Write { path: folder.clone(), error })?;
         let mut seen = BTreeSet::new();
         for subject in &campaign.subjects {
-            for attempt in &subject.attempts {
-                for finding in attempt.findings.iter().filter(|finding| seen.insert(&finding.id)) {
-                    let kept = Kept {
-                        finding: complete(finding, subject),
-                        result: plan_result(subject),
-                        observation: attempt.observation.clone(),
-                    };
-                    write_json(&folder.join(format!("{}.json", finding.id)), &kept)?;
+            for (observation, finding) in subject.first_findings() {
+                if !seen.insert(&finding.id) {
+                    continue;
                 }
+                let kept = Kept {
+                    finding: complete(finding, subject),
+                    result: plan_result(subject),
+                    limits: RunLimits::from(&subject.subject.limits),
+                    observation: observation.clone(),
+                };
+                write_json(&folder.join(format!("{}.json", finding.id)), &kept)?;
             }
         }
         write_json(&self.folder.join("report.json"), report)

@@ -45,13 +45,15 @@ pub(crate) fn of_replay(
     shared: &SharedArgs,
 ) -> Result<Vec<Subject>, CliError> {
     let is_id = what.len() >= 4 && what.chars().all(|digit| digit.is_ascii_hexdigit());
-    let text = if is_id {
-        Store::at(&shared.out).finding(what)?.observation.plan
+    let (text, limits) = if is_id {
+        let kept = Store::at(&shared.out).finding(what)?;
+        (kept.observation.plan, Limits::from(kept.limits))
     } else {
-        read_plan_text(what)?
+        (read_plan_text(what)?, Limits::default())
     };
     let engine = shared.engine.as_deref().map(parse_engine).transpose()?;
-    Ok(vec![with_limits(from_plan(&text, engine, runs)?, shared)])
+    let subject = Subject { limits, ..from_plan(&text, engine, runs)? };
+    Ok(vec![with_limits(subject, shared)])
 }
 
 /// The settings of a campaign; `fresh` makes every run a fresh process unless a mode is given.

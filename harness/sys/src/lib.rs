@@ -6,6 +6,7 @@
 //! Deliberately absent: what the facts mean, and any policy (see hotfire-core).
 
 mod clock;
+mod descriptors;
 mod error;
 mod file;
 mod launcher;
@@ -23,6 +24,7 @@ mod trace;
 mod wait;
 
 pub use clock::monotonic_ns;
+pub use descriptors::close_rest_on_exec;
 pub use error::SysError;
 pub use file::open_regular;
 pub use launcher::{LaunchReply, guard_main, launch_main, launch_reply, launch_request};

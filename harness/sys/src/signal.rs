@@ -58,6 +58,15 @@ pub fn details(info: &libc::siginfo_t) -> (i32, Option<u64>, Option<i32>) {
 #[derive(Debug)]
 pub struct SignalStream {
     fd: SignalFd,
+    before: SigSet,
+}
+
+impl Drop for SignalStream {
+    /// The signals interrupt again, one that came meanwhile too.
+    fn drop(&mut self) {
+        // A mask that was in force once can be so again.
+        let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&self.before), None);
+    }
 }
 
 impl SignalStream {
@@ -70,9 +79,10 @@ impl SignalStream {
         for signal in signals {
             set.add(Signal::try_from(*signal).named("signal")?);
         }
-        sigprocmask(SigmaskHow::SIG_BLOCK, Some(&set), None).named("sigprocmask")?;
+        let mut before = SigSet::empty();
+        sigprocmask(SigmaskHow::SIG_BLOCK, Some(&set), Some(&mut before)).named("sigprocmask")?;
         let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
-        Ok(Self { fd: SignalFd::with_flags(&set, flags).named("signalfd")? })
+        Ok(Self { fd: SignalFd::with_flags(&set, flags).named("signalfd")?, before })
     }
 
     /// The signals that came since the last call.

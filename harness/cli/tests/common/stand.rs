@@ -121,7 +121,7 @@ impl Stand {
         let end_took = ending.elapsed();
         assert_nothing_remains(&self.mark);
         assert!(!is_late, "a run did not end within {PATIENCE:?}: {seen:#?}");
-        assert_eq!(end, Ok(PoolEnd::Finished));
+        assert_eq!(end, PoolEnd::Finished);
         assert_eq!(seen.len(), count, "every job has one observation: {seen:#?}");
         assert!(end_took < END_MAX, "the pool took {end_took:?} to end");
         assert!(!pids.into_iter().any(process_alive), "a supervisor lives");

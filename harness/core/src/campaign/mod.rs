@@ -6,6 +6,6 @@ mod pool;
 mod runner;
 mod subject;
 
-pub use pool::{Pool, PoolConfig, PoolEnd};
+pub use pool::{Pool, PoolConfig, PoolEnd, Work};
 pub use runner::{Attempt, CampaignReport, SubjectReport, run_campaign};
 pub use subject::{Settings, Subject, kinds};

@@ -16,6 +16,9 @@ use crate::supervise::{Job, Reply, c_strings, not_started};
 const AHEAD: usize = 2;
 /// How long a worker may take to end when asked.
 const END_NS: u64 = 12_000_000_000;
+/// What a worker may need beside a run's own limits: to load libraries, to give birth, to end what
+/// is left, each with a limit of its own, and a reserve for a busy machine.
+const OVERHEAD_NS: u64 = 150_000_000_000;
 /// Workers that may die one after the other without a single answer between them.
 const DEATHS_MAX: u32 = 5;
 
@@ -38,6 +41,8 @@ pub enum PoolEnd {
     Finished,
     /// This signal asked us to stop; what was done was handed over.
     Interrupted(i32),
+    /// Workers cannot be started, or die again and again; what was done was handed over.
+    Failed(SysError),
 }
 
 /// The workers. Dropping ends them and all that they run.
@@ -46,7 +51,18 @@ pub struct Pool {
     config: PoolConfig,
     signals: SignalStream,
     workers: Vec<Worker>,
+    /// Jobs that dead workers had not begun.
+    returned: VecDeque<Job>,
     deaths: u32,
+}
+
+/// Where jobs come from, and where observations go.
+pub trait Work {
+    /// The next job; `None`: none for now. More may come with an observation.
+    fn next(&mut self) -> Option<Job>;
+
+    /// A job is done.
+    fn done(&mut self, job: Job, observation: Observation);
 }
 
 #[derive(Debug)]
@@ -54,6 +70,8 @@ struct Worker {
     pid: i32,
     socket: StreamSocket,
     jobs: VecDeque<Job>,
+    /// When the worker got or began the first of its jobs.
+    since_ns: u64,
 }
 
 impl Pool {
@@ -69,7 +87,7 @@ impl Pool {
         let workers = (0..config.workers.max(1))
             .map(|_| Worker::start(&config.program))
             .collect::<Result<_, _>>()?;
-        Ok(Self { config, signals, workers, deaths: 0 })
+        Ok(Self { config, signals, workers, returned: VecDeque::new(), deaths: 0 })
     }
 
     /// The workers' pids.
@@ -78,49 +96,74 @@ impl Pool {
         self.workers.iter().map(|worker| worker.pid).collect()
     }
 
-    /// Runs jobs; `on_done` gets each with its observation and may give more jobs.
-    ///
-    /// # Errors
-    /// Workers die again and again without an answer.
+    /// Runs a list of jobs; `on_done` gets each with its observation and may give more jobs.
     pub fn run(
         &mut self,
         jobs: Vec<Job>,
         on_done: &mut dyn FnMut(Job, Observation) -> Vec<Job>,
-    ) -> Result<PoolEnd, SysError> {
-        let mut queue: VecDeque<Job> = jobs.into();
+    ) -> PoolEnd {
+        self.work(&mut JobList { jobs: jobs.into(), on_done })
+    }
+
+    /// Does work until there is none left, a signal asks us to stop, or workers cannot be kept
+    /// alive. What was done by then was handed over.
+    pub fn work(&mut self, work: &mut dyn Work) -> PoolEnd {
         loop {
-            self.hand_out(&mut queue)?;
-            if queue.is_empty() && self.workers.iter().all(|worker| worker.jobs.is_empty()) {
-                return Ok(PoolEnd::Finished);
-            }
-            let mut descriptors: Vec<BorrowedFd<'_>> = vec![self.signals.as_fd()];
-            descriptors.extend(self.workers.iter().map(|worker| worker.socket.as_fd()));
-            let ready = poll_readable(&descriptors, 1_000_000_000)?;
-            if ready.first().is_some_and(|ready| ready.readable)
-                && let Some(signal) = self.signals.take()?.first()
-            {
-                return Ok(PoolEnd::Interrupted(*signal));
-            }
-            for (index, ready) in ready.iter().skip(1).enumerate() {
-                if ready.readable {
-                    for (job, observation) in self.receive(index, &mut queue)? {
-                        queue.extend(on_done(job, observation));
-                    }
-                }
+            match self.turn(work) {
+                Ok(None) => {}
+                Ok(Some(end)) => return end,
+                Err(error) => return PoolEnd::Failed(error),
             }
         }
     }
 
-    fn hand_out(&mut self, queue: &mut VecDeque<Job>) -> Result<(), SysError> {
+    /// Hands out jobs, waits for an answer, a signal or a moment, and takes in what came.
+    fn turn(&mut self, work: &mut dyn Work) -> Result<Option<PoolEnd>, SysError> {
+        self.hand_out(work)?;
+        if self.workers.iter().all(|worker| worker.jobs.is_empty()) {
+            return Ok(Some(PoolEnd::Finished));
+        }
+        let mut descriptors: Vec<BorrowedFd<'_>> = vec![self.signals.as_fd()];
+        descriptors.extend(self.workers.iter().map(|worker| worker.socket.as_fd()));
+        let ready = poll_readable(&descriptors, 1_000_000_000)?;
+        if ready.first().is_some_and(|ready| ready.readable)
+            && let Some(signal) = self.signals.take()?.first()
+        {
+            return Ok(Some(PoolEnd::Interrupted(*signal)));
+        }
+        for (index, ready) in ready.iter().skip(1).enumerate() {
+            if ready.readable {
+                self.receive(index, work)?;
+            }
+        }
+        self.end_stuck();
+        Ok(None)
+    }
+
+    /// A worker that answers long after every limit of its run is stuck; its end is met by its
+    /// closed stream.
+    fn end_stuck(&self) {
+        let now = monotonic_ns();
+        for worker in &self.workers {
+            if worker.jobs.front().is_some_and(|job| now > worker.since_ns + longest_ns(job)) {
+                // It may have ended by itself just now.
+                let _ = end_process(worker.pid);
+            }
+        }
+    }
+
+    fn hand_out(&mut self, work: &mut dyn Work) -> Result<(), SysError> {
         for depth in 0..AHEAD {
             for worker in &mut self.workers {
                 if worker.jobs.len() > depth {
                     continue;
                 }
-                let Some(job) = queue.pop_front() else { return Ok(()) };
+                let Some(job) = self.returned.pop_front().or_else(|| work.next()) else {
+                    return Ok(());
+                };
                 let bytes = serde_json::to_vec(&job)
                     .map_err(|error| SysError::from_io("serialise", &error.into()))?;
-                worker.jobs.push_back(job);
+                worker.push(job);
                 // A worker that died is met by its closed stream.
                 let _ = worker.socket.send(&bytes);
             }
@@ -129,53 +172,41 @@ impl Pool {
     }
 
     /// Takes the answers of a worker; replaces one that died.
-    fn receive(
-        &mut self,
-        index: usize,
-        queue: &mut VecDeque<Job>,
-    ) -> Result<Vec<(Job, Observation)>, SysError> {
-        let Some(worker) = self.workers.get_mut(index) else { return Ok(Vec::new()) };
-        match worker.socket.receive() {
-            Ok(Some(messages)) => {
-                let done: Vec<_> = messages.iter().filter_map(|bytes| worker.done(bytes)).collect();
-                if !done.is_empty() {
-                    self.deaths = 0;
-                }
-                Ok(done)
-            }
-            Ok(None) | Err(_) => self.replace(index, queue),
+    fn receive(&mut self, index: usize, work: &mut dyn Work) -> Result<(), SysError> {
+        let Some(worker) = self.workers.get_mut(index) else { return Ok(()) };
+        let Ok(Some(messages)) = worker.socket.receive() else {
+            return self.replace(index, work);
+        };
+        for (job, observation) in messages.iter().filter_map(|bytes| worker.done(bytes)) {
+            self.deaths = 0;
+            work.done(job, observation);
         }
+        Ok(())
     }
 
     /// The job in hand is lost, the others are run by somebody else.
-    fn replace(
-        &mut self,
-        index: usize,
-        queue: &mut VecDeque<Job>,
-    ) -> Result<Vec<(Job, Observation)>, SysError> {
+    fn replace(&mut self, index: usize, work: &mut dyn Work) -> Result<(), SysError> {
+        let Some(dead) = self.workers.get_mut(index) else { return Ok(()) };
+        let mut jobs = std::mem::take(&mut dead.jobs);
+        let how = reap(dead.pid, monotonic_ns() + END_NS);
+        let how = how.map_or_else(|| "not waited for".to_owned(), |stop| format!("{stop:?}"));
+        if let Some(job) = jobs.pop_front() {
+            let reason = format!("the supervisor ended ({})", how.to_lowercase());
+            let observation = not_started(&job, Ending::ObserverLost(reason));
+            work.done(job, observation);
+        }
+        jobs.into_iter().rev().for_each(|job| self.returned.push_front(job));
+        self.end_adopted();
         self.deaths += 1;
         if self.deaths > DEATHS_MAX {
             let dead = std::io::Error::other("supervisors end again and again");
             return Err(SysError::from_io("supervise", &dead));
         }
         let fresh = Worker::start(&self.config.program)?;
-        let Some(place) = self.workers.get_mut(index) else { return Ok(Vec::new()) };
-        let mut dead = std::mem::replace(place, fresh);
-        let how = dead.reap();
-        self.end_adopted();
-        // One that ended because somebody asked it to has answered for the job in hand.
-        let lost = if how == Some(Stop::Exited(0)) { None } else { dead.jobs.pop_front() };
-        let how = how.map_or_else(|| "not waited for".to_owned(), |stop| format!("{stop:?}"));
-        let how = how.to_lowercase();
-        dead.jobs.into_iter().rev().for_each(|job| queue.push_front(job));
-        Ok(lost
-            .map(|job| {
-                let ending = Ending::ObserverLost(format!("the supervisor ended ({how})"));
-                let observation = not_started(&job, ending);
-                (job, observation)
-            })
-            .into_iter()
-            .collect())
+        if let Some(place) = self.workers.get_mut(index) {
+            *place = fresh;
+        }
+        Ok(())
     }
 
     /// Ends what a dead worker left to us. Its tracees are ended by the kernel; untraced ones by
@@ -206,16 +237,42 @@ impl Pool {
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        for worker in &self.workers {
-            // One that has ended already needs nothing.
-            let _ = terminate_process(worker.pid);
-        }
-        for worker in &mut self.workers {
-            worker.reap();
-        }
+        let pids = self.pids();
+        // A worker that waits for room in its stream sees it closed, and ends.
         self.workers.clear();
+        for pid in &pids {
+            // One that has ended already needs nothing.
+            let _ = terminate_process(*pid);
+        }
+        let deadline = monotonic_ns() + END_NS;
+        for pid in pids {
+            reap(pid, deadline);
+        }
         self.end_adopted();
     }
+}
+
+/// A fixed list of jobs.
+struct JobList<'a> {
+    jobs: VecDeque<Job>,
+    on_done: &'a mut dyn FnMut(Job, Observation) -> Vec<Job>,
+}
+
+impl Work for JobList<'_> {
+    fn next(&mut self) -> Option<Job> {
+        self.jobs.pop_front()
+    }
+
+    fn done(&mut self, job: Job, observation: Observation) {
+        self.jobs.extend((self.on_done)(job, observation));
+    }
+}
+
+/// The longest that a worker may take for a job, when every wait of its own runs out.
+fn longest_ns(job: &Job) -> u64 {
+    let limits = &job.limits;
+    let run_ms = limits.run_ms + limits.exit_ms + limits.grace_ms;
+    run_ms * 1_000_000 + OVERHEAD_NS
 }
 
 impl Worker {
@@ -236,30 +293,37 @@ impl Worker {
             descriptors: vec![null.as_fd(), null.as_fd(), stderr.as_fd(), theirs.as_fd()],
             own_session: false,
         })?;
-        Ok(Self { pid, socket: ours, jobs: VecDeque::new() })
+        Ok(Self { pid, socket: ours, jobs: VecDeque::new(), since_ns: monotonic_ns() })
+    }
+
+    fn push(&mut self, job: Job) {
+        if self.jobs.is_empty() {
+            self.since_ns = monotonic_ns();
+        }
+        self.jobs.push_back(job);
     }
 
     fn done(&mut self, bytes: &[u8]) -> Option<(Job, Observation)> {
         let Reply::Done { id, observation } = serde_json::from_slice(bytes).ok()?;
         let index = self.jobs.iter().position(|job| job.id == id)?;
+        self.since_ns = monotonic_ns();
         Some((self.jobs.remove(index)?, *observation))
     }
+}
 
-    /// Waits for the worker's end, in time by force; says how it ended, where that can be seen.
-    fn reap(&mut self) -> Option<Stop> {
-        let deadline = monotonic_ns() + END_NS;
-        loop {
-            match wait_one(self.pid) {
-                Ok(Some(event)) => return Some(event.stop),
-                Err(_) => return None,
-                Ok(None) if monotonic_ns() > deadline => {
-                    // The only thing left to try; the next wait tells.
-                    let _ = end_process(self.pid);
-                }
-                Ok(None) => {}
+/// Waits for a worker's end, in time by force; says how it ended, where that can be seen.
+fn reap(pid: i32, deadline_ns: u64) -> Option<Stop> {
+    loop {
+        match wait_one(pid) {
+            Ok(Some(event)) => return Some(event.stop),
+            Err(_) => return None,
+            Ok(None) if monotonic_ns() > deadline_ns => {
+                // The only thing left to try; the next wait tells.
+                let _ = end_process(pid);
             }
-            // The stream closes when the worker ends, but nothing waits for an end of file alone.
-            let _ = poll_readable(&[], 500_000);
+            Ok(None) => {}
         }
+        // There is nothing to poll for: the next look comes after a moment.
+        let _ = poll_readable(&[], 500_000);
     }
 }

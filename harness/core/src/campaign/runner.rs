@@ -2,27 +2,47 @@
 //!
 //! Deliberately absent: retrying until green. A confirmation only ever adds runs to the count.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use hotfire_plan::Program;
 use hotfire_sys::SysError;
 
-use super::pool::{Pool, PoolConfig, PoolEnd};
+use super::pool::{Pool, PoolConfig, PoolEnd, Work};
 use super::subject::{Settings, Subject};
 use crate::diagnose::{Context, Finding, Reproduced, diagnose, skip_reason};
 use crate::judge::{PlanVerdict, Rate, RunResult, judge, wilson};
-use crate::observe::{LaunchMode, Observation};
+use crate::observe::{Fact, LaunchMode, Observation};
 use crate::supervise::Job;
 
-/// One run with what it showed.
+/// What an untraced run does not protect.
+const UNTRACED: &str = "the runs are not traced; only each child itself is protected";
+
+/// One run with what it showed. Only the first run of each finding keeps its facts: a campaign of
+/// a hundred thousand runs must fit into memory.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Attempt {
-    /// The facts.
-    pub observation: Observation,
-    /// What is wrong, the most important first.
+    /// How the child was made.
+    pub mode: LaunchMode,
+    /// Wall time in microseconds.
+    pub wall_us: u64,
+    /// What is wrong, the most important first. Later runs of a known finding keep no evidence.
     pub findings: Vec<Finding>,
     /// Why it proves nothing.
     pub skip: Option<String>,
+    /// What could not be seen: what, and why.
+    pub unseen: Vec<(&'static str, String)>,
+    /// The facts, in the first run of each finding.
+    pub observation: Option<Box<Observation>>,
+}
+
+impl Attempt {
+    fn shows(&self, id: &str) -> bool {
+        self.findings.iter().any(|finding| finding.id == id)
+    }
+
+    fn is_blind(&self) -> bool {
+        self.findings.iter().any(|finding| finding.code.starts_with('E'))
+    }
 }
 
 /// All runs of one subject, judged.
@@ -34,19 +54,36 @@ pub struct SubjectReport {
     pub attempts: Vec<Attempt>,
     /// The verdict.
     pub verdict: PlanVerdict,
-    /// Failures in fresh processes; `None` when there was no failure.
-    pub fresh: Option<Reproduced>,
-    /// The interval of that rate.
+    /// The interval of the failure rate in fresh processes; `None` when there was no failure.
     pub rate: Option<Rate>,
 }
 
 impl SubjectReport {
-    /// The finding that the verdict is about, with its run.
+    /// The finding that the verdict is about, with the run that kept its facts.
     #[must_use]
-    pub fn main_finding(&self) -> Option<(&Attempt, &Finding)> {
-        let (run, place) = self.verdict.finding?;
-        let attempt = self.attempts.get(run)?;
-        Some((attempt, attempt.findings.get(place)?))
+    pub fn main_finding(&self) -> Option<(&Observation, &Finding)> {
+        let id = self.verdict.finding_id.as_deref()?;
+        self.first_findings().find(|(_, finding)| finding.id == id)
+    }
+
+    /// Every finding once, with the facts of the first run that showed it.
+    pub fn first_findings(&self) -> impl Iterator<Item = (&Observation, &Finding)> {
+        let mut seen = BTreeSet::new();
+        self.attempts
+            .iter()
+            .filter_map(|attempt| Some((attempt.observation.as_deref()?, &attempt.findings)))
+            .flat_map(|(observation, findings)| findings.iter().map(move |one| (observation, one)))
+            .filter(move |(_, finding)| seen.insert(finding.id.clone()))
+    }
+
+    /// In how many of the observed fresh processes a finding showed.
+    #[must_use]
+    pub fn reproduced(&self, id: &str) -> Option<Reproduced> {
+        let fresh = || fresh(&self.attempts);
+        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        let of = count(fresh().count());
+        let failed = count(fresh().filter(|attempt| attempt.shows(id)).count());
+        (of > 0).then_some(Reproduced { failed, of })
     }
 }
 
@@ -59,6 +96,8 @@ pub struct CampaignReport {
     pub unrun: usize,
     /// The signal that ended the campaign early.
     pub interrupted: Option<i32>,
+    /// Why workers could not be kept alive; the campaign ended early.
+    pub failure: Option<String>,
 }
 
 /// Which run of which subject a job is.
@@ -67,165 +106,222 @@ struct Ticket {
     confirmation: bool,
 }
 
+/// What becomes of one subject.
+#[derive(Default)]
+struct Progress {
+    /// Runs that were asked for and have not ended.
+    open: u32,
+    /// First runs that have been handed out.
+    handed_out: u32,
+    confirmed: bool,
+    seen: BTreeSet<String>,
+    attempts: Vec<Attempt>,
+    report: Option<SubjectReport>,
+}
+
 struct Campaign<'a> {
     settings: &'a Settings,
     subjects: &'a [Subject],
     programs: Vec<Program>,
     tickets: BTreeMap<u64, Ticket>,
-    open: Vec<u32>,
-    attempts: Vec<Vec<Attempt>>,
-    confirmed: Vec<bool>,
+    next_id: u64,
+    confirmations: VecDeque<Job>,
+    progress: Vec<Progress>,
     host_module: Option<String>,
+    on_subject: &'a mut dyn FnMut(&SubjectReport),
 }
 
 /// Runs all subjects. `on_subject` hears of each as soon as it is judged.
 ///
 /// # Errors
-/// The workers cannot be started, or die again and again.
+/// The workers cannot be started.
 pub fn run_campaign(
     pool: PoolConfig,
     settings: &Settings,
     subjects: &[Subject],
     on_subject: &mut dyn FnMut(&SubjectReport),
 ) -> Result<CampaignReport, SysError> {
-    let mut campaign = Campaign::new(settings, subjects);
-    let jobs = campaign.first_jobs();
-    let mut pool = Pool::start(pool)?;
-    let end = pool.run(jobs, &mut |job, observation| {
-        let (more, judged) = campaign.on_done(&job, observation);
-        if let Some(subject) = judged {
-            on_subject(&campaign.report(subject));
-        }
-        more
-    })?;
-    drop(pool);
-    let interrupted = match end {
-        PoolEnd::Finished => None,
-        PoolEnd::Interrupted(signal) => Some(signal),
+    let mut campaign = Campaign::new(settings, subjects, on_subject);
+    let end = Pool::start(pool)?.work(&mut campaign);
+    let (interrupted, failure) = match end {
+        PoolEnd::Finished => (None, None),
+        PoolEnd::Interrupted(signal) => (Some(signal), None),
+        PoolEnd::Failed(error) => (None, Some(error.to_string())),
     };
-    let ran = |index: &usize| campaign.attempts.get(*index).is_some_and(|runs| !runs.is_empty());
-    let reports: Vec<SubjectReport> =
-        (0..subjects.len()).filter(ran).map(|index| campaign.report(index)).collect();
-    Ok(CampaignReport { unrun: subjects.len() - reports.len(), subjects: reports, interrupted })
+    let reports = campaign.into_reports();
+    let unrun = subjects.len() - reports.len();
+    Ok(CampaignReport { subjects: reports, unrun, interrupted, failure })
+}
+
+impl Work for Campaign<'_> {
+    fn next(&mut self) -> Option<Job> {
+        if let Some(job) = self.confirmations.pop_front() {
+            return Some(job);
+        }
+        let (index, run) = self.progress.iter_mut().zip(self.subjects).enumerate().find_map(
+            |(index, (progress, subject))| {
+                let run = progress.handed_out;
+                (run < subject.runs.max(1)).then(|| {
+                    progress.handed_out += 1;
+                    (index, run)
+                })
+            },
+        )?;
+        let mode = self.settings.mode_for(self.subjects.get(index)?);
+        self.job(index, run, mode, false)
+    }
+
+    fn done(&mut self, job: Job, observation: Observation) {
+        let Some(Ticket { subject, confirmation }) = self.tickets.remove(&job.id) else { return };
+        let Some(attempt) = self.attempt(subject, observation) else { return };
+        let fails = !attempt.findings.is_empty() && !attempt.is_blind();
+        if let Some(progress) = self.progress.get_mut(subject) {
+            progress.open = progress.open.saturating_sub(1);
+            progress.attempts.push(attempt);
+        }
+        if fails && !confirmation {
+            self.confirm(subject);
+        }
+        if self.progress.get(subject).is_some_and(|progress| progress.open == 0) {
+            self.judge(subject);
+        }
+    }
 }
 
 impl<'a> Campaign<'a> {
-    fn new(settings: &'a Settings, subjects: &'a [Subject]) -> Self {
+    fn new(
+        settings: &'a Settings,
+        subjects: &'a [Subject],
+        on_subject: &'a mut dyn FnMut(&SubjectReport),
+    ) -> Self {
         let host = std::path::Path::new(&settings.host_program).file_name();
+        let progress =
+            |subject: &Subject| Progress { open: subject.runs.max(1), ..Progress::default() };
         Self {
             settings,
             subjects,
             programs: subjects.iter().map(|subject| Program::from(&subject.plan)).collect(),
             tickets: BTreeMap::new(),
-            open: vec![0; subjects.len()],
-            attempts: vec![Vec::new(); subjects.len()],
-            confirmed: vec![false; subjects.len()],
+            next_id: 0,
+            confirmations: VecDeque::new(),
+            progress: subjects.iter().map(progress).collect(),
             host_module: host.map(|name| name.to_string_lossy().into_owned()),
+            on_subject,
         }
     }
 
-    fn first_jobs(&mut self) -> Vec<Job> {
-        let mut jobs = Vec::new();
-        for (index, subject) in self.subjects.iter().enumerate() {
-            let mode = self.settings.mode_for(subject);
-            jobs.extend(self.jobs(index, (0, subject.runs.max(1)), mode, false));
-        }
-        jobs
+    /// The job of one run of a subject.
+    fn job(&mut self, index: usize, run: u32, mode: LaunchMode, confirmation: bool) -> Option<Job> {
+        let id = self.next_id;
+        self.next_id += 1;
+        self.tickets.insert(id, Ticket { subject: index, confirmation });
+        Some(self.settings.job(self.subjects.get(index)?, id, run, mode))
     }
 
-    /// Jobs for `count` runs of a subject, numbered from `first`.
-    fn jobs(
-        &mut self,
-        index: usize,
-        (first, count): (u32, u32),
-        mode: LaunchMode,
-        confirmation: bool,
-    ) -> Vec<Job> {
-        let Some(subject) = self.subjects.get(index) else { return Vec::new() };
-        if let Some(open) = self.open.get_mut(index) {
-            *open += count;
-        }
-        (first..first + count)
-            .map(|run| {
-                let id = self.tickets.len() as u64;
-                self.tickets.insert(id, Ticket { subject: index, confirmation });
-                self.settings.job(subject, id, run, mode)
-            })
-            .collect()
-    }
-
-    /// Takes in a run: more jobs to confirm it, and the subject when all its runs are done.
-    fn on_done(&mut self, job: &Job, observation: Observation) -> (Vec<Job>, Option<usize>) {
-        let Some(Ticket { subject, confirmation }) = self.tickets.get(&job.id) else {
-            return (Vec::new(), None);
-        };
-        let (subject, confirmation) = (*subject, *confirmation);
-        let Some(attempt) = self.attempt(subject, observation) else { return (Vec::new(), None) };
-        let fails = attempt.findings.iter().any(|finding| !finding.code.starts_with('E'));
-        if let Some(attempts) = self.attempts.get_mut(subject) {
-            attempts.push(attempt);
-        }
-        if let Some(open) = self.open.get_mut(subject) {
-            *open = open.saturating_sub(1);
-        }
-        let more = if fails && !confirmation { self.confirm(subject) } else { Vec::new() };
-        let done = self.open.get(subject) == Some(&0);
-        (more, done.then_some(subject))
-    }
-
-    fn attempt(&self, subject: usize, observation: Observation) -> Option<Attempt> {
+    fn attempt(&mut self, subject: usize, observation: Observation) -> Option<Attempt> {
         let context = Context {
             program: self.programs.get(subject)?,
             ledger_used: self.settings.ledger,
             host_module: self.host_module.as_deref(),
         };
-        let findings = diagnose(&observation, &context);
+        let mut findings = diagnose(&observation, &context);
         let skip = skip_reason(&observation, &context);
-        Some(Attempt { findings, skip, observation })
+        let seen = &mut self.progress.get_mut(subject)?.seen;
+        let mut is_first = false;
+        for finding in &mut findings {
+            if seen.insert(finding.id.clone()) {
+                is_first = true;
+            } else {
+                strip(finding);
+            }
+        }
+        Some(Attempt {
+            mode: observation.mode,
+            wall_us: observation.wall_us,
+            findings,
+            skip,
+            unseen: unseen(&observation),
+            observation: is_first.then(|| Box::new(observation)),
+        })
     }
 
     /// Once per subject: repeats a failing plan in fresh processes, as far as its own runs are
     /// not fresh already.
-    fn confirm(&mut self, index: usize) -> Vec<Job> {
-        let first_time = self.confirmed.get(index) == Some(&false);
-        let Some(subject) = self.subjects.get(index).filter(|_| first_time) else {
-            return Vec::new();
-        };
-        if let Some(confirmed) = self.confirmed.get_mut(index) {
-            *confirmed = true;
-        }
+    fn confirm(&mut self, index: usize) {
+        let Some(subject) = self.subjects.get(index) else { return };
         let is_fresh = self.settings.mode_for(subject) == LaunchMode::Spawn;
-        let fresh = if is_fresh { subject.runs.max(1) } else { 0 };
-        let count = self.settings.confirmations.saturating_sub(fresh);
-        let first = subject.runs.max(1);
-        self.jobs(index, (first, count), LaunchMode::Spawn, true)
+        let runs = subject.runs.max(1);
+        let count = self.settings.confirmations.saturating_sub(if is_fresh { runs } else { 0 });
+        let Some(progress) = self.progress.get_mut(index).filter(|progress| !progress.confirmed)
+        else {
+            return;
+        };
+        progress.confirmed = true;
+        progress.open += count;
+        for run in runs..runs + count {
+            let job = self.job(index, run, LaunchMode::Spawn, true);
+            self.confirmations.extend(job);
+        }
     }
 
-    fn report(&self, index: usize) -> SubjectReport {
-        let attempts = self.attempts.get(index).cloned().unwrap_or_default();
-        let results: Vec<RunResult> = attempts
-            .iter()
-            .map(|attempt| RunResult {
-                findings: attempt.findings.clone(),
-                skip: attempt.skip.clone(),
+    fn judge(&mut self, index: usize) {
+        let Some(subject) = self.subjects.get(index) else { return };
+        let Some(progress) = self.progress.get_mut(index) else { return };
+        let attempts = std::mem::take(&mut progress.attempts);
+        let report = progress.report.insert(judged(subject, attempts));
+        (self.on_subject)(report);
+    }
+
+    /// The reports of all subjects that had a run; those that were interrupted are judged by what
+    /// they had.
+    fn into_reports(self) -> Vec<SubjectReport> {
+        self.progress
+            .into_iter()
+            .zip(self.subjects)
+            .filter_map(|(progress, subject)| {
+                let had_runs = !progress.attempts.is_empty();
+                progress.report.or_else(|| had_runs.then(|| judged(subject, progress.attempts)))
             })
-            .collect();
-        let subject = self.subjects.get(index).cloned().unwrap_or_else(Subject::empty);
-        let verdict = judge(&results, &subject.expect);
-        let fresh = (verdict.failed > 0).then(|| fresh_failures(&attempts));
-        let rate = fresh.filter(|fresh| fresh.of > 0).map(|fresh| wilson(fresh.failed, fresh.of));
-        SubjectReport { subject, attempts, verdict, fresh, rate }
+            .collect()
     }
 }
 
-/// Failures among the runs in fresh processes that could be observed.
-fn fresh_failures(attempts: &[Attempt]) -> Reproduced {
-    let observed = attempts.iter().filter(|attempt| {
-        attempt.observation.mode == LaunchMode::Spawn
-            && !attempt.findings.iter().any(|finding| finding.code.starts_with('E'))
+fn judged(subject: &Subject, attempts: Vec<Attempt>) -> SubjectReport {
+    let results: Vec<RunResult> = attempts
+        .iter()
+        .map(|attempt| RunResult { findings: attempt.findings.clone(), skip: attempt.skip.clone() })
+        .collect();
+    let verdict = judge(&results, &subject.expect);
+    let (failed, of) = fresh(&attempts).fold((0, 0), |(failed, of), attempt| {
+        (failed + u32::from(!attempt.findings.is_empty()), of + 1)
     });
-    observed.fold(Reproduced { failed: 0, of: 0 }, |count, attempt| Reproduced {
-        failed: count.failed + u32::from(!attempt.findings.is_empty()),
-        of: count.of + 1,
-    })
+    let rate = (verdict.failed > 0 && of > 0).then(|| wilson(failed, of));
+    SubjectReport { subject: subject.clone(), attempts, verdict, rate }
+}
+
+/// Runs in fresh processes that could be observed.
+fn fresh(attempts: &[Attempt]) -> impl Iterator<Item = &Attempt> {
+    attempts.iter().filter(|attempt| attempt.mode == LaunchMode::Spawn && !attempt.is_blind())
+}
+
+/// What a repeated finding need not carry again.
+fn strip(finding: &mut Finding) {
+    finding.evidence.clear();
+    finding.threads.clear();
+    finding.output_tail = None;
+    finding.minimal_plan = None;
+}
+
+fn unseen(observation: &Observation) -> Vec<(&'static str, String)> {
+    let mut notes = Vec::new();
+    if let Fact::Unavailable(reason) = &observation.recorder {
+        notes.push(("recorder", reason.clone()));
+    }
+    if !observation.traced {
+        notes.push(("threads, registers and hidden processes", UNTRACED.to_owned()));
+    }
+    notes.extend(observation.mode_note.iter().map(|note| ("fork mode", note.clone())));
+    let errors = observation.soft_errors.iter();
+    notes.extend(errors.map(|error| ("a part of an observation", error.clone())));
+    notes
 }

@@ -29,21 +29,6 @@ pub struct Subject {
     pub runs: u32,
 }
 
-impl Subject {
-    /// A subject that does nothing and expects nothing.
-    pub(super) fn empty() -> Self {
-        Self {
-            scenario: String::new(),
-            place: None,
-            engine: EngineSpec { kind: String::new(), args: Default::default() },
-            plan: Plan::default(),
-            limits: Limits::default(),
-            expect: Expectation::Pass,
-            runs: 0,
-        }
-    }
-}
-
 /// Settings of a campaign.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 
+use hotfire_plan::scenario::Limits;
 use hotfire_plan::shell_quote;
 
 use super::SCHEMA_VERSION;
@@ -12,8 +13,8 @@ use crate::campaign::{CampaignReport, SubjectReport};
 use crate::diagnose::Finding;
 use crate::judge::exit_code;
 
-/// What an untraced run does not protect.
-const UNTRACED: &str = "the runs are not traced; only each child itself is protected";
+/// Our own error.
+const INTERNAL: i32 = 70;
 
 /// What the report says of the invocation itself.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,7 +42,11 @@ pub fn assemble(campaign: &CampaignReport, invocation: &Invocation) -> Report {
         schema: SCHEMA_VERSION.to_owned(),
         verb: invocation.verb.clone(),
         seed: Some(format!("{:#x}", invocation.seed)),
-        exit_code: campaign.interrupted.map_or_else(|| exit_code(&verdicts), |signal| 128 + signal),
+        exit_code: match (campaign.interrupted, &campaign.failure) {
+            (Some(signal), _) => 128 + signal,
+            (None, Some(_)) => INTERNAL,
+            (None, None) => exit_code(&verdicts),
+        },
         command: invocation.command.clone(),
         summary: Summary {
             runs: count(attempts().count()),
@@ -62,10 +67,19 @@ pub fn assemble(campaign: &CampaignReport, invocation: &Invocation) -> Report {
     }
 }
 
-/// The command that shows a plan again, safe to paste into a shell.
-#[must_use]
-fn reproduce_command(subject: &SubjectReport) -> String {
-    format!("hotfire replay {}", shell_quote(&subject.subject.plan.to_string()))
+/// The command that shows a plan again, safe to paste into a shell: limits that are not the
+/// defaults belong to it.
+fn reproduce_command(report: &SubjectReport) -> String {
+    let subject = &report.subject;
+    let defaults = Limits::default();
+    let mut command = format!("hotfire replay {}", shell_quote(&subject.plan.to_string()));
+    if subject.limits.beat_ms != defaults.beat_ms {
+        command.push_str(&format!(" --beat {}ms", subject.limits.beat_ms));
+    }
+    if subject.limits.run_ms != defaults.run_ms {
+        command.push_str(&format!(" --timeout {}ms", subject.limits.run_ms));
+    }
+    command
 }
 
 /// One plan's entry in `results`.
@@ -90,43 +104,30 @@ pub fn plan_result(report: &SubjectReport) -> PlanResult {
 /// Every finding once, by its id; the first run that showed it speaks for it.
 fn findings(campaign: &CampaignReport) -> Vec<Finding> {
     let mut seen = BTreeSet::new();
-    let mut findings = Vec::new();
-    for subject in &campaign.subjects {
-        for finding in subject.attempts.iter().flat_map(|attempt| &attempt.findings) {
-            if seen.insert(&finding.id) {
-                findings.push(complete(finding, subject));
-            }
-        }
-    }
-    findings
+    campaign
+        .subjects
+        .iter()
+        .flat_map(|subject| subject.first_findings().map(move |(_, finding)| (subject, finding)))
+        .filter(|(_, finding)| seen.insert(&finding.id))
+        .map(|(subject, finding)| complete(finding, subject))
+        .collect()
 }
 
 /// A finding with what only the campaign knows.
 #[must_use]
 pub fn complete(finding: &Finding, subject: &SubjectReport) -> Finding {
     Finding {
-        reproduced: subject.fresh,
+        reproduced: subject.reproduced(&finding.id),
         reproduce: Some(reproduce_command(subject)),
         ..finding.clone()
     }
 }
 
 fn unavailable(campaign: &CampaignReport) -> Vec<Unavailable> {
-    let mut notes = BTreeSet::new();
-    for attempt in campaign.subjects.iter().flat_map(|subject| &subject.attempts) {
-        let observation = &attempt.observation;
-        if let crate::observe::Fact::Unavailable(reason) = &observation.recorder {
-            notes.insert(("recorder", reason.clone()));
-        }
-        if !observation.traced {
-            notes.insert(("threads, registers and hidden processes", UNTRACED.to_owned()));
-        }
-        if let Some(note) = &observation.mode_note {
-            notes.insert(("fork mode", note.clone()));
-        }
-        for error in &observation.soft_errors {
-            notes.insert(("a part of an observation", error.clone()));
-        }
-    }
-    notes.into_iter().map(|(what, reason)| Unavailable { what: what.to_owned(), reason }).collect()
+    let attempts = campaign.subjects.iter().flat_map(|subject| &subject.attempts);
+    let notes: BTreeSet<_> = attempts.flat_map(|attempt| &attempt.unseen).collect();
+    notes
+        .into_iter()
+        .map(|(what, reason)| Unavailable { what: (*what).to_owned(), reason: reason.clone() })
+        .collect()
 }

@@ -2,11 +2,12 @@
 //!
 //! Deliberately absent: how it looks (`finding_text.rs`).
 
-use hotfire_plan::{Node, Program};
+use hotfire_plan::model::Operation;
+use hotfire_plan::{Node, Program, Step};
 
 use crate::diagnose::{Finding, Reproduced};
 use crate::judge::Rate;
-use crate::observe::{LaneRecord, Observation, StepRecord};
+use crate::observe::{Ending, LaneRecord, Observation, StepRecord};
 
 /// All that the text of a finding shows.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,6 +55,10 @@ pub fn step_views(observation: &Observation, program: &Program) -> Vec<StepView>
     let recorded = observation.recorder.known();
     let lanes: &[LaneRecord] = recorded.map_or(&[], |recorded| recorded.lanes.as_slice());
     let mut lane_of = vec![0; program.steps.len()];
+    // The step that ends the process never returns, and did what it should.
+    let has_left = |step: &Step| {
+        step.operation == Operation::Exit && matches!(observation.ending, Ending::Exited(_))
+    };
     assign_lanes(&program.body, 0, &mut lane_of);
     (1u32..)
         .zip(&program.steps)
@@ -65,17 +70,20 @@ pub fn step_views(observation: &Observation, program: &Program) -> Vec<StepView>
                 .filter(|record| record.step == index)
                 .collect();
             let not_ok = ends.iter().find(|record| record.outcome != "ok");
-            let is_this =
-                |lane: &&LaneRecord| lane.in_flight.is_some_and(|step| step.step == index);
+            let is_this = |lane: &LaneRecord| lane.in_flight.is_some_and(|step| step.step == index);
+            let is_in_flight = lanes.iter().any(is_this);
             StepView {
                 index,
                 lane,
                 text: step.to_string(),
-                outcome: not_ok.or(ends.last()).map(|record| record.outcome.clone()),
+                outcome: match not_ok.or(ends.last()) {
+                    Some(record) => Some(record.outcome.clone()),
+                    None => (has_left(step) && is_in_flight).then(|| "ok".to_owned()),
+                },
                 took_us: ends.last().and_then(|record| record.took_us),
                 times: ends.len(),
                 not_ok: ends.iter().filter(|record| record.outcome != "ok").count(),
-                in_flight: lanes.iter().any(|lane| is_this(&lane)),
+                in_flight: is_in_flight && !has_left(step),
             }
         })
         .collect()

@@ -69,6 +69,19 @@ impl From<&hotfire_plan::scenario::Limits> for RunLimits {
     }
 }
 
+impl From<RunLimits> for hotfire_plan::scenario::Limits {
+    fn from(limits: RunLimits) -> Self {
+        Self {
+            step_ms: limits.step_ms,
+            run_ms: limits.run_ms,
+            exit_ms: limits.exit_ms,
+            grace_ms: limits.grace_ms,
+            beat_ms: limits.beat_ms,
+            processes: limits.processes,
+        }
+    }
+}
+
 /// What a supervisor sends.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
