@@ -14,6 +14,7 @@ class Row:
     of: int = 0
     bound: int = 0
     skip: str = ""
+    misses: list[str] = dataclasses.field(default_factory=list)
 
     def holds(self) -> bool:
         """A row that counted nothing holds only when it says why."""
@@ -38,4 +39,7 @@ def table(rows: list[Row]) -> str:
         bound = f"≥ {row.bound}" if row.of else ""
         mark = "" if row.holds() else " **missed**"
         lines.append(f"| {row.what} | {row.expected} | {count}{mark} | {bound} |")
+    misses = [f"- {miss}" for row in rows for miss in row.misses]
+    if misses:
+        lines += ["", "Missed:", "", *misses]
     return "\n".join(lines) + "\n"
