@@ -24,6 +24,12 @@ fixtures! {
         assert_eq!(lanes[0].in_flight.map(|step| step.step), Some(5), "{lanes:#?}");
     };
     exit_too_long: run("exit-too-long").exit_ms(300) => |seen| stalled(seen, StallReason::ExitLimit);
+    step_since_ever: run("step-since-ever").run_ms(500) => |seen| stalled(seen, StallReason::RunLimit);
+    join_of_working_loop: run("join-of-working-loop") => |seen| assert_exited(seen, 25);
+    deadlock_beside_loop: run("deadlock-beside-loop").within_ms(EARLY_MS) => |seen| {
+        stalled(seen, StallReason::EndlessWait);
+        assert_eq!(seen.stall.as_ref().map(|stall| stall.threads.len()), Some(3), "{seen:#?}");
+    };
     signal_storm: run("signal-storm").run_ms(500) => |seen| stalled(seen, StallReason::RunLimit);
 }
 

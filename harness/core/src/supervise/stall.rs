@@ -28,6 +28,23 @@ const WAKING_SIGNALS: [i32; 8] = [1, 10, 12, 14, 23, 26, 27, 29];
 /// The first realtime signal that glibc leaves to programs.
 const REALTIME_FIRST: i32 = 34;
 
+/// x86-64 system calls that wait up to a time (man syscalls): which argument is that time, and
+/// what it is when there is none.
+const TIMED_WAITS: [(i64, usize, u64); 10] = [
+    (7, 2, MINUS_ONE),
+    (23, 4, 0),
+    (35, 0, 0),
+    (202, 3, 0),
+    (230, 2, 0),
+    (232, 3, MINUS_ONE),
+    (270, 4, 0),
+    (271, 2, 0),
+    (281, 3, MINUS_ONE),
+    (441, 3, 0),
+];
+/// poll, epoll_wait and epoll_pwait take milliseconds as an int; negative: no time.
+const MINUS_ONE: u64 = u32::MAX as u64;
+
 /// A thread's wait: system call, arguments, place.
 type Place = (i64, [u64; 6], [u64; 2]);
 
@@ -76,7 +93,7 @@ impl Supervisor {
         }
         let limits = run.job.limits;
         let over = |since: u64, limit_ms: u64| now.saturating_sub(since) > limit_ms * 1_000_000;
-        let step = progress.as_ref().and_then(oldest_step);
+        let step = progress.as_ref().and_then(|seen| oldest_step(seen, run.begun_ns, now));
         let (reason, since) = if run.sampler.take(places) {
             (StallReason::EndlessWait, run.sampler.quiet_since_ns)
         } else if self.tasks.of_run().len() > limits.processes as usize {
@@ -122,12 +139,12 @@ impl Supervisor {
         let idle_loop = idle_loop(read_progress(&mut fetch(&run.recorder)).ok());
         let mut places = BTreeMap::new();
         for (pid, _) in self.tasks.of_run() {
-            if procfs::signal_masks(pid).is_ok_and(|masks| can_be_woken(masks.caught)) {
+            if can_be_woken(procfs::signal_masks(pid).ok()?.caught) {
                 return None;
             }
             let maps = procfs::maps(pid).ok()?;
             for tid in self.tasks.threads_of(pid) {
-                if idle_loop == Some(tid) || thread_is_gone(pid, tid) {
+                if thread_is_gone(pid, tid) {
                     continue;
                 }
                 let SyscallState::In { number, arguments, place } =
@@ -135,6 +152,9 @@ impl Supervisor {
                 else {
                     return None;
                 };
+                if idle_loop == Some(tid) && is_timed(number, &arguments) {
+                    continue;
+                }
                 if !is_endless(&wait_of(number, &arguments, &maps)) {
                     return None;
                 }
@@ -145,7 +165,8 @@ impl Supervisor {
     }
 }
 
-/// The loop thread when it only beats: it is ours, and it wakes nobody.
+/// The loop thread when it only beats: it is ours, and wakes nobody while it waits for the next
+/// beat.
 fn idle_loop(progress: Option<Snapshot>) -> Option<i32> {
     let beat = progress?.event_loop?;
     (beat.busy_step == 0 && beat.tid != 0).then(|| i32::try_from(beat.tid).ok()).flatten()
@@ -164,13 +185,25 @@ fn is_endless(wait: &Wait) -> bool {
     }
 }
 
+/// Whether a system call ends by itself, after a time.
+fn is_timed(number: i64, arguments: &[u64; 6]) -> bool {
+    TIMED_WAITS.iter().any(|(timed, index, none)| {
+        let time = arguments.get(*index).copied().unwrap_or(*none);
+        // The upper half of an int's register is anything.
+        let time = if *none == MINUS_ONE { time & MINUS_ONE } else { time };
+        *timed == number && time != *none
+    })
+}
+
 fn can_be_woken(caught: u64) -> bool {
     let named = WAKING_SIGNALS.iter().any(|number| caught & signal::mask_bit(*number) != 0);
     named || (REALTIME_FIRST..=64).any(|number| caught & signal::mask_bit(number) != 0)
 }
 
-fn oldest_step(snapshot: &Snapshot) -> Option<u64> {
-    snapshot.lanes.iter().filter_map(|lane| Some(lane.in_flight.as_ref()?.time_ns)).min()
+/// When the oldest step in flight began. A time outside of the run was written by nobody of ours.
+fn oldest_step(snapshot: &Snapshot, begun_ns: u64, now: u64) -> Option<u64> {
+    let since = snapshot.lanes.iter().filter_map(|lane| Some(lane.in_flight.as_ref()?.time_ns));
+    since.filter(|time| (begun_ns..=now).contains(time)).min()
 }
 
 #[cfg(test)]
@@ -192,6 +225,16 @@ mod tests {
         assert!(!sampler.take(places(2)));
         assert!(!sampler.take(places(2)));
         assert!(sampler.take(places(2)));
+    }
+
+    #[test]
+    fn only_a_wait_with_a_time_is_timed() {
+        let futex = |time| is_timed(202, &[0x1000, 128, 2, time, 0, 0]);
+        assert!(futex(0x7fff_0000) && !futex(0));
+        let poll = |time| is_timed(7, &[0x1000, 1, time, 0, 0, 0]);
+        assert!(poll(100) && !poll(u64::MAX) && !poll(0xffff_ffff));
+        assert!(is_timed(230, &[1, 0, 0x7fff_0000, 0, 0, 0]));
+        assert!(!is_timed(0, &[1; 6]), "read waits for the outside");
     }
 
     #[test]
