@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 
+use hotfire_recorder::LaneSnapshot;
 use hotfire_sys::{RecorderFile, SysError, monotonic_ns, output_pipe};
 
 use super::convert::{fetch, recorded};
@@ -86,13 +87,11 @@ impl Run {
             && (self.has_program || self.mode == LaunchMode::Fork || !self.job.traced)
     }
 
-    /// The step that lane 0 (else the first busy lane) has in flight now; 0: none.
-    pub(super) fn step_in_flight(&self) -> u32 {
-        let Ok(snapshot) = hotfire_recorder::read_progress(&mut fetch(&self.recorder)) else {
-            return 0;
-        };
-        let busy = snapshot.lanes.iter().find_map(|lane| lane.in_flight.as_ref());
-        busy.map_or(0, |step| step.step)
+    /// The step in which a thread (`None`: not known which) makes a process now; 0: none, or not
+    /// known.
+    pub(super) fn step_in_flight(&self, maker: Option<i32>) -> u32 {
+        let progress = hotfire_recorder::read_progress(&mut fetch(&self.recorder));
+        progress.map_or(0, |snapshot| step_of(&snapshot.lanes, maker))
     }
 
     /// A descendant's end, by itself or by us.
@@ -137,6 +136,21 @@ impl Run {
     }
 }
 
+/// A lane's own thread is in that lane's step. Any other thread was made by some step: it can be
+/// told only while there is one alone.
+fn step_of(lanes: &[LaneSnapshot], maker: Option<i32>) -> u32 {
+    let maker = maker.and_then(|tid| u64::try_from(tid).ok());
+    let step = |lane: &LaneSnapshot| lane.in_flight.as_ref().map(|step| step.step);
+    if let Some(own) = lanes.iter().find(|lane| maker == Some(lane.tid)) {
+        return step(own).unwrap_or(0);
+    }
+    let mut busy = lanes.iter().filter_map(step);
+    match (busy.next(), busy.next()) {
+        (Some(only), None) => only,
+        _ => 0,
+    }
+}
+
 fn new_recorder(job: &Job) -> Result<RecorderFile, SysError> {
     let recorder = RecorderFile::new(hotfire_recorder::TOTAL_BYTES as u64)?;
     let flags = if job.ledger { hotfire_recorder::FLAG_LEDGER } else { 0 };
@@ -166,5 +180,28 @@ pub(crate) fn not_started(job: &Job, ending: Ending) -> Observation {
         output: Output::default(),
         wall_us: 0,
         soft_errors: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hotfire_recorder::StepBegun;
+
+    use super::*;
+
+    fn lane(tid: u64, step: Option<u32>) -> LaneSnapshot {
+        let in_flight = step.map(|step| StepBegun { step, iteration: 0, time_ns: 1 });
+        LaneSnapshot { tid, in_flight, ..LaneSnapshot::default() }
+    }
+
+    #[test]
+    fn a_birth_belongs_to_the_step_of_the_lane_that_made_it() {
+        let lanes = [lane(10, Some(3)), lane(11, Some(4)), lane(12, None)];
+        assert_eq!(step_of(&lanes, Some(11)), 4);
+        assert_eq!(step_of(&lanes, Some(12)), 0, "its lane is between two steps");
+        assert_eq!(step_of(&lanes, Some(13)), 0, "either of two steps made that thread");
+        assert_eq!(step_of(&lanes[1..], Some(13)), 4, "only one step can have made it");
+        assert_eq!(step_of(&lanes[1..], None), 4);
+        assert_eq!(step_of(&[], Some(10)), 0);
     }
 }

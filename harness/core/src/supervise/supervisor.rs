@@ -239,11 +239,13 @@ impl Supervisor {
     fn introduce(&mut self, tid: i32, parent_tid: i32, by_clone: bool) {
         let parent = self.tasks.process_of(parent_tid).unwrap_or(parent_tid);
         if !by_clone {
-            return self.add_process(tid, parent);
+            return self.add_process(tid, parent, Some(parent_tid));
         }
         // clone makes threads, and processes too: the kernel knows which.
         match procfs::signal_masks(tid) {
-            Ok(masks) if masks.process == tid => self.add_process(tid, parent),
+            Ok(masks) if masks.process == tid => {
+                self.add_process(tid, parent, Some(parent_tid));
+            }
             Ok(_) => self.tasks.add_thread(tid, parent),
             // It is gone already.
             Err(_) => {}
@@ -274,13 +276,14 @@ impl Supervisor {
         self.tasks.met_early(tid);
         if masks.process == tid {
             let parent = procfs::stat(tid).map_or(0, |stat| stat.parent);
-            self.add_process(tid, parent);
+            self.add_process(tid, parent, None);
         } else {
             self.tasks.add_thread(tid, masks.process);
         }
     }
 
-    pub(super) fn add_process(&mut self, pid: i32, parent: i32) {
+    /// A process is new. `maker` is the thread that made it, where that is known.
+    pub(super) fn add_process(&mut self, pid: i32, parent: i32, maker: Option<i32>) {
         let of_ours = self.tasks.role(parent).is_some_and(|role| !role.is_of_run());
         let expected = if of_ours { self.expected.take() } else { None };
         match (expected, &mut self.run) {
@@ -294,13 +297,13 @@ impl Supervisor {
                 self.tasks.add_process(pid, role);
                 run.root = Some(pid);
             }
-            (_, Some(_)) => self.add_descendant(pid, parent),
+            (_, Some(_)) => self.add_descendant(pid, parent, maker),
             // A forkserver's own helper (an engine's prepare made it): it ends with its parent.
             (_, None) => self.tasks.add_process(pid, Role::Forkserver),
         }
     }
 
-    fn add_descendant(&mut self, pid: i32, parent: i32) {
+    fn add_descendant(&mut self, pid: i32, parent: i32, maker: Option<i32>) {
         let Some(run) = &mut self.run else { return };
         let index = run.descendants.len();
         self.tasks.add_process(pid, Role::Descendant(index));
@@ -309,7 +312,7 @@ impl Supervisor {
             let _ = hotfire_sys::end_process(pid);
         }
         if index < DESCENDANTS_MAX {
-            let born_in_step = run.step_in_flight();
+            let born_in_step = run.step_in_flight(maker);
             run.descendants.push(Descendant {
                 pid,
                 parent,

@@ -53,7 +53,7 @@ impl Supervisor {
         let own = i32::try_from(std::process::id()).unwrap_or(0);
         for pid in procfs::own_children() {
             if !self.tasks.knows(pid) {
-                self.add_process(pid, own);
+                self.add_process(pid, own, None);
             }
         }
     }
