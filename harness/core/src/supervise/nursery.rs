@@ -20,6 +20,9 @@ const FORKS_MAX: u32 = 64;
 /// How long a forkserver may take to load the engine's libraries.
 const PREPARE_NS: u64 = 60_000_000_000;
 
+/// How long a killed process that makes children may take to end.
+const NURSERY_END_NS: u64 = 5_000_000_000;
+
 /// A process of ours that makes children.
 #[derive(Debug)]
 pub(super) struct Nursery {
@@ -109,8 +112,12 @@ impl Supervisor {
         let request = launch_request(&host.program, &host.arguments, &environment);
         self.expected = Some(Role::Forkserver);
         self.launch_failure = None;
-        self.send_to_launcher(&request, &[stdio, stdio, stdio, theirs.as_fd()])?;
+        let sent = self.send_to_launcher(&request, &[stdio, stdio, stdio, theirs.as_fd()]);
         drop(theirs);
+        if sent.is_err() {
+            self.expected = None;
+            return sent;
+        }
         self.forkserver = Some(Forkserver {
             pid: None,
             socket: ours,
@@ -124,12 +131,55 @@ impl Supervisor {
             supervisor.launch_failure.is_some()
                 || supervisor.forkserver.as_ref().is_none_or(|server| server.hello.is_some())
         });
-        if let Some(reason) = self.launch_failure.take()
-            && let Some(server) = &mut self.forkserver
-        {
+        // Set still: the forkserver was not even born.
+        let unborn = self.expected.take().is_some();
+        let Some(server) = &mut self.forkserver else { return Ok(()) };
+        if let Some(reason) = self.launch_failure.take() {
             server.hello = Some(Err(reason));
+        } else if server.hello.is_none() && !self.terminating {
+            self.give_up_forkserver("the forkserver did not answer in time");
+            if unborn {
+                self.renew_launcher();
+            }
         }
         Ok(())
+    }
+
+    /// Ends who did not bear a child in time: the child may still come, and must not be taken for
+    /// the next run's.
+    pub(super) fn end_maker(&mut self, mode: LaunchMode) {
+        match mode {
+            LaunchMode::Fork => {
+                self.give_up_forkserver("the forkserver's child was not born in time");
+            }
+            LaunchMode::Spawn => self.renew_launcher(),
+        }
+    }
+
+    /// Ends the forkserver for good: the host's next runs are spawned, and told why.
+    fn give_up_forkserver(&mut self, reason: &str) {
+        let Some(server) = &mut self.forkserver else { return };
+        server.closed = true;
+        server.hello = Some(Err(reason.to_owned()));
+        if let Some(pid) = server.pid.take() {
+            self.end_nursery(pid);
+        }
+    }
+
+    /// A fresh launcher takes over.
+    fn renew_launcher(&mut self) {
+        if let Some(launcher) = self.launcher.take() {
+            self.end_nursery(launcher.pid);
+        }
+        if let Err(error) = self.ensure_launcher() {
+            self.soft_error(format!("the launcher could not be renewed: {error}"));
+        }
+    }
+
+    fn end_nursery(&mut self, pid: i32) {
+        // It may have ended by itself just now.
+        let _ = hotfire_sys::end_process(pid);
+        self.pump_on_until(NURSERY_END_NS, |supervisor| supervisor.tasks.role(pid).is_none());
     }
 
     /// Ends the forkserver and waits for its end.
@@ -137,9 +187,7 @@ impl Supervisor {
         let Some(server) = self.forkserver.take() else { return };
         drop(server.socket);
         if let Some(pid) = server.pid {
-            // It may have ended by itself just now.
-            let _ = hotfire_sys::end_process(pid);
-            self.pump_on_until(5_000_000_000, |supervisor| supervisor.tasks.role(pid).is_none());
+            self.end_nursery(pid);
         }
     }
 

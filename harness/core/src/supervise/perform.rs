@@ -56,6 +56,9 @@ impl Supervisor {
     }
 
     fn attempt(&mut self, job: Job, mode: LaunchMode, note: Option<String>) -> Observation {
+        if self.terminating {
+            return asked_to_end(&job);
+        }
         let (run, ends) = match Run::new(job.clone(), mode, note) {
             Ok(made) => made,
             Err(error) => return not_started(&job, Ending::NotStarted(error.to_string())),
@@ -75,20 +78,32 @@ impl Supervisor {
         });
         self.expected = None;
         if self.run.as_ref().is_some_and(|run| !run.is_born()) {
-            let reason = self.launch_failure.take();
-            let reason = reason.unwrap_or_else(|| "the child was not born in time".to_owned());
-            // A process that could not run the program, or came too late.
-            self.end_rest();
-            self.run = None;
-            return not_started(&job, Ending::NotStarted(reason));
+            return self.give_up_birth(&job, mode);
         }
         self.watch();
         self.wait_for_leftovers();
         self.end_rest();
         match self.run.take() {
+            // What was seen by then looks like a run that passed.
+            _ if self.terminating => asked_to_end(&job),
             Some(run) => run.finish(),
             None => not_started(&job, Ending::NotStarted("the run was lost".to_owned())),
         }
+    }
+
+    /// The child could not run its program, or comes too late.
+    fn give_up_birth(&mut self, job: &Job, mode: LaunchMode) -> Observation {
+        let failure = self.launch_failure.take();
+        if failure.is_none() && job.traced && !self.terminating {
+            self.end_maker(mode);
+        }
+        self.end_rest();
+        self.run = None;
+        if self.terminating {
+            return asked_to_end(job);
+        }
+        let reason = failure.unwrap_or_else(|| "the child was not born in time".to_owned());
+        not_started(job, Ending::NotStarted(reason))
     }
 
     /// Lets the run go on until the child has ended or will not by itself.
@@ -127,6 +142,10 @@ impl Supervisor {
             let left = supervisor.tasks.of_run().len();
             left == 0 || left > supervisor.processes_max()
         });
+        if self.terminating {
+            // Their time was not over.
+            return;
+        }
         let outlived_us = monotonic_ns().saturating_sub(ended_ns) / 1000;
         for (pid, role) in self.tasks.of_run() {
             let Role::Descendant(index) = role else { continue };
@@ -166,4 +185,8 @@ impl Supervisor {
             ));
         }
     }
+}
+
+fn asked_to_end(job: &Job) -> Observation {
+    not_started(job, Ending::ObserverLost("the supervisor was asked to end".to_owned()))
 }

@@ -81,6 +81,10 @@ impl Supervisor {
         while let Some(job) = self.next_job()? {
             let id = job.id;
             let observation = Box::new(self.perform(job));
+            if self.terminating {
+                // Who asked may not read any more. The front tells a job without an answer lost.
+                return Ok(());
+            }
             let reply = Reply::Done { id, observation };
             let bytes = serde_json::to_vec(&reply)
                 .map_err(|error| SysError::from_io("serialise", &error.into()))?;
