@@ -78,7 +78,6 @@ class Stand:
 
     def __init__(self, program: str, folder: str, seeds: range) -> None:
         self.program, self.folder, self.seeds = program, folder, seeds
-        self.runs = ["--runs", "1"] if len(seeds) > 1 else []
 
     def rows(self) -> collections.abc.Iterator[Row]:
         for flags in ([], ["--no-ledger"]):
@@ -137,7 +136,7 @@ class Stand:
 
     def campaign(self, names: list[str], seed: int, flags: list[str]) -> dict | None:
         files = [f"scenarios/{name}.toml" for name in names]
-        command = [self.program, "run", *files, *self.runs, "--seed", str(seed), *flags]
+        command = [self.program, "run", *files, "--seed", str(seed), *flags]
         try:
             done = subprocess.run(
                 [*command, "--json", "-", "--out", self.folder],
@@ -152,7 +151,7 @@ class Stand:
 
     def words(self, names: list[str], flags: list[str]) -> str:
         files = [f"scenarios/{name}.toml" for name in names]
-        return " ".join(["hotfire run", *files, *self.runs, "--seed i", *flags])
+        return " ".join(["hotfire run", *files, "--seed i", *flags])
 
     def miss(self, row: Row, seed: int, wrong: str) -> None:
         row.misses.append(f"{wrong}: `{row.command.replace('--seed i', f'--seed {seed}')}`")

@@ -22,7 +22,7 @@ HEAD = """\
 
 Made by `{command}` on {date}, at commit {commit}{changes}: {machine}.
 
-A campaign is `hotfire run scenarios/NAME.toml --runs 1 --seed i`, with the flags that the table
+A campaign is `hotfire run scenarios/NAME.toml --seed i`, with the flags that the table
 tells, for i = 1, 2, … A defect counts as caught when every plan of its scenario ends with the
 right status word in the right phase (and step). An engine is silent when every plan ends with
 PASS and there is no finding. The kills are tests of harness/cli/tests/command, at random moments.

@@ -69,16 +69,21 @@ impl Settings {
                 ("lock", "on") => settings.serialised = true,
                 ("lock", "off") => settings.serialised = false,
                 ("threads", count) => {
-                    settings.threads =
-                        count.parse().ok().filter(|count| (1..=64).contains(count)).ok_or_else(
-                            || EngineError::Unsupported(format!("threads={count}; use 1 to 64")),
-                        )?;
+                    settings.threads = count
+                        .parse()
+                        .ok()
+                        .filter(|count| (1..=64).contains(count))
+                        .ok_or_else(|| {
+                            EngineError::Failed(format!("no setting threads={count}; use 1 to 64"))
+                        })?;
                 }
                 ("lock", other) => {
-                    return Err(EngineError::Unsupported(format!("lock={other}; use on or off")));
+                    return Err(EngineError::Failed(format!(
+                        "no setting lock={other}; use on or off"
+                    )));
                 }
                 (other, _) => {
-                    return Err(EngineError::Unsupported(format!(
+                    return Err(EngineError::Failed(format!(
                         "the setting {other}; llama has: lock, threads"
                     )));
                 }
@@ -136,7 +141,7 @@ impl Engine for LlamaEngine {
     fn step(&self, request: &Request<'_>) -> Result<Outcome, EngineError> {
         let known: &[&str] = if request.operation == Operation::Swap { &["model"] } else { &[] };
         if let Some(key) = request.named.keys().find(|key| !known.contains(&key.as_str())) {
-            return Err(EngineError::Unsupported(format!("the argument {key}")));
+            return Err(EngineError::Failed(format!("no argument {key}")));
         }
         let first = request.positional.first().map(String::as_str);
         match request.operation {
@@ -192,7 +197,7 @@ impl LlamaEngine {
             None => COUNT_DEFAULT,
             Some(text) => text
                 .parse()
-                .map_err(|_| EngineError::Unsupported(format!("{text} is no count of tokens")))?,
+                .map_err(|_| EngineError::Failed(format!("{text} is no count of tokens")))?,
         };
         // Before the lock: a cancel also stops generates that wait for their turn.
         let cancels_before = self.cancels.load(Ordering::Acquire);
@@ -285,5 +290,5 @@ fn illegal(step: &str, life: Life) -> EngineError {
 }
 
 fn lacks(what: &str) -> EngineError {
-    EngineError::Unsupported(format!("a step without {what}"))
+    EngineError::Failed(format!("a step without {what}"))
 }

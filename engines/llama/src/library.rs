@@ -122,5 +122,5 @@ fn open(folder: PathBuf) -> Result<Library, EngineError> {
 /// A path as C wants it.
 pub(crate) fn c_path(path: &Path) -> Result<CString, EngineError> {
     CString::new(path.as_os_str().as_bytes())
-        .map_err(|_| EngineError::Unsupported(format!("a NUL byte in {}", path.display())))
+        .map_err(|_| EngineError::Failed(format!("a NUL byte in {}", path.display())))
 }

@@ -53,7 +53,7 @@ impl Reference {
 
     fn load(&self, request: &Request<'_>) -> Result<Outcome, EngineError> {
         let [name] = request.positional else {
-            return Err(EngineError::Unsupported("load without one model's name".into()));
+            return Err(EngineError::Failed("load without one model's name".into()));
         };
         only_named(request, &[])?;
         let Opened { source, file } = open(name)?;
@@ -65,7 +65,7 @@ impl Reference {
     fn swap(&self, request: &Request<'_>) -> Result<Outcome, EngineError> {
         only_named(request, &["model"])?;
         let (Some(name), []) = (request.named.get("model"), request.positional) else {
-            return Err(EngineError::Unsupported("swap without model=NAME".into()));
+            return Err(EngineError::Failed("swap without model=NAME".into()));
         };
         let Opened { source, file } = open(name)?;
         let _seen = self.see(Some(&source));
@@ -78,7 +78,7 @@ impl Reference {
         let count = match request.positional {
             [] => DEFAULT_COUNT,
             [count] => number("a count of tokens", count, COUNT_MAX)?,
-            _ => return Err(EngineError::Unsupported("generate with more than a count".into())),
+            _ => return Err(EngineError::Failed("generate with more than a count".into())),
         };
         let prompt = request.named.get("prompt").map_or(DEFAULT_PROMPT, |text| text.as_bytes());
         let seen = self.see(None);
@@ -93,7 +93,7 @@ impl Reference {
         let file = match request.positional {
             [] => None,
             [path] => Some(create_file(path)?),
-            _ => return Err(EngineError::Unsupported("export with more than a path".into())),
+            _ => return Err(EngineError::Failed("export with more than a path".into())),
         };
         let fd = file.as_ref().map_or(-1, AsRawFd::as_raw_fd);
         let seen = self.see(None);
@@ -188,7 +188,7 @@ fn refusal(exception: cxx::Exception) -> EngineError {
 
 fn only_named(request: &Request<'_>, known: &[&str]) -> Result<(), EngineError> {
     match request.named.keys().find(|key| !known.contains(&key.as_str())) {
-        Some(key) => Err(EngineError::Unsupported(format!("argument `{key}`"))),
+        Some(key) => Err(EngineError::Failed(format!("argument `{key}`"))),
         None => Ok(()),
     }
 }
@@ -196,7 +196,7 @@ fn only_named(request: &Request<'_>, known: &[&str]) -> Result<(), EngineError> 
 fn number(what: &str, text: &str, greatest: u64) -> Result<u64, EngineError> {
     match text.parse() {
         Ok(number) if number <= greatest => Ok(number),
-        _ => Err(EngineError::Unsupported(format!("`{text}` as {what}; at most {greatest}"))),
+        _ => Err(EngineError::Failed(format!("`{text}` as {what}; at most {greatest}"))),
     }
 }
 

@@ -18,7 +18,7 @@ const DEFECTS: [&str; 6] = [
 /// Reads the arguments of `create`.
 ///
 /// # Errors
-/// `Unsupported` for a key, a defect, a device or a duration that is not known.
+/// `Failed` for a key, a defect, a device or a duration that is not known.
 pub(crate) fn settings(args: &Args) -> Result<Settings, EngineError> {
     let mut settings = Settings::default();
     for (key, value) in args {
@@ -33,7 +33,7 @@ pub(crate) fn settings(args: &Args) -> Result<Settings, EngineError> {
             "process" => settings.worker_process = choice("process", value, ["0", "1"])?,
             _ => {
                 let known = "known: defect, window, device, process";
-                return Err(EngineError::Unsupported(format!("setting `{key}`; {known}")));
+                return Err(EngineError::Failed(format!("no setting `{key}`; {known}")));
             }
         }
     }
@@ -50,7 +50,7 @@ fn switch_on(settings: &mut Settings, defect: &str) -> Result<(), EngineError> {
         "orphan-worker" => &mut settings.orphan_worker,
         _ => {
             let known = DEFECTS.join(", ");
-            return Err(EngineError::Unsupported(format!("defect `{defect}`; known: {known}")));
+            return Err(EngineError::Failed(format!("no defect `{defect}`; known: {known}")));
         }
     };
     *switch = true;
@@ -63,13 +63,14 @@ fn choice(key: &str, value: &str, words: [&str; 2]) -> Result<bool, EngineError>
     match value {
         _ if value == no => Ok(false),
         _ if value == yes => Ok(true),
-        _ => Err(EngineError::Unsupported(format!("{key}={value}; known: {no}, {yes}"))),
+        _ => Err(EngineError::Failed(format!("no setting {key}={value}; known: {no}, {yes}"))),
     }
 }
 
 /// `5us`, `2ms`, `1s`, `800ns` in nanoseconds; at most a minute.
 fn duration_ns(text: &str) -> Result<u64, EngineError> {
-    let wrong = || EngineError::Unsupported(format!("window={text}; give e.g. 5us, 200us, 2ms"));
+    let wrong =
+        || EngineError::Failed(format!("no setting window={text}; give e.g. 5us, 200us, 2ms"));
     let digits = text.find(|letter: char| !letter.is_ascii_digit()).ok_or_else(wrong)?;
     let (number, unit) = text.split_at(digits);
     let scale = match unit {
@@ -126,7 +127,7 @@ mod tests {
             [("colour", "red")],
         ] {
             let error = parse(&pairs).unwrap_err();
-            assert!(matches!(error, EngineError::Unsupported(_)), "{pairs:?}: {error}");
+            assert!(matches!(error, EngineError::Failed(_)), "{pairs:?}: {error}");
             assert!(error.to_string().contains(pairs[0].1) || error.to_string().contains("colour"));
         }
     }

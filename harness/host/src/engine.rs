@@ -112,7 +112,8 @@ pub enum EngineError {
     /// The step was cancelled.
     #[error("cancelled")]
     Cancelled,
-    /// The engine has no such operation or argument.
+    /// The engine has no such operation: a plan that needs it is skipped. A wrong argument is
+    /// `Failed`, a mistake to be mended.
     #[error("not supported: {0}")]
     Unsupported(String),
 }

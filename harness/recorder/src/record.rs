@@ -75,7 +75,7 @@ numbered! {
         Failed = 2 "failed",
         /// The engine said that it is illegal now.
         Illegal = 3 "illegal",
-        /// The engine has no such operation or argument.
+        /// The engine has no such operation.
         Unsupported = 4 "unsupported",
         /// It was cancelled.
         Cancelled = 5 "cancelled",

@@ -124,7 +124,7 @@ fn a_failed_load_can_be_mended() {
 }
 
 #[test]
-fn what_is_not_understood_is_unsupported() {
+fn what_is_not_understood_fails() {
     let engine = engine(&[]);
     ok(&engine, "load tiny");
     for step in [
@@ -137,9 +137,11 @@ fn what_is_not_understood_is_unsupported() {
         "export a b",
     ] {
         let result = perform(&*engine, step);
-        assert!(matches!(result, Err(EngineError::Unsupported(_))), "{step}: {result:?}");
+        assert!(matches!(result, Err(EngineError::Failed(_))), "{step}: {result:?}");
     }
-    assert!(matches!(create(&["defect=nothing"]), Err(EngineError::Unsupported(_))));
+    assert!(matches!(create(&["defect=nothing"]), Err(EngineError::Failed(_))));
+    let result = perform(&*engine, "call dance");
+    assert!(matches!(result, Err(EngineError::Unsupported(_))), "{result:?}");
 }
 
 #[test]
