@@ -10,7 +10,7 @@ use hotfire_core::campaign::CampaignReport;
 use hotfire_core::diagnose::Finding;
 use hotfire_core::observe::Observation;
 use hotfire_core::report::{PlanResult, Report, complete, plan_result};
-use hotfire_core::supervise::RunLimits;
+use hotfire_plan::scenario::Limits;
 use serde::{Deserialize, Serialize};
 
 use crate::error::CliError;
@@ -20,7 +20,7 @@ use crate::error::CliError;
 pub(crate) struct Kept {
     pub(crate) finding: Finding,
     pub(crate) result: PlanResult,
-    pub(crate) limits: RunLimits,
+    pub(crate) limits: Limits,
     pub(crate) observation: Observation,
 }
 
@@ -49,7 +49,7 @@ impl Store {
                 let kept = Kept {
                     finding: complete(finding, subject),
                     result: plan_result(subject),
-                    limits: RunLimits::from(&subject.subject.limits),
+                    limits: subject.subject.limits,
                     observation: observation.clone(),
                 };
                 write_json(&folder.join(format!("{}.json", finding.id)), &kept)?;

@@ -47,7 +47,7 @@ pub(crate) fn of_replay(
     let is_id = what.len() >= 4 && what.chars().all(|digit| digit.is_ascii_hexdigit());
     let (text, limits) = if is_id {
         let kept = Store::at(&shared.out).finding(what)?;
-        (kept.observation.plan, Limits::from(kept.limits))
+        (kept.observation.plan, kept.limits)
     } else {
         (read_plan_text(what)?, Limits::default())
     };

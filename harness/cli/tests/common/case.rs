@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use hotfire_core::observe::{Crash, DescendantEnd, Ending, LaunchMode, Observation, SignalInfo};
-use hotfire_core::supervise::RunLimits;
+use hotfire_plan::scenario::Limits;
 
 use super::stand::{LIMITS, Stand};
 
@@ -14,7 +14,7 @@ use super::stand::{LIMITS, Stand};
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Case {
     plan: &'static str,
-    limits: RunLimits,
+    limits: Limits,
     within: Duration,
     /// The next run of the same worker must be of the same mode (a fixture that ends its
     /// forkserver makes the worker fall back, and say so).

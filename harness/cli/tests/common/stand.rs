@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use hotfire_core::campaign::{Pool, PoolConfig, PoolEnd};
 use hotfire_core::observe::{LaunchMode, Observation};
-use hotfire_core::supervise::{HostProgram, Job, RunLimits};
+use hotfire_core::supervise::{HostProgram, Job};
+use hotfire_plan::scenario::Limits;
 use hotfire_sys::{end_process, process_alive};
 use tempfile::TempDir;
 
@@ -22,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(40);
 const END_MAX: Duration = Duration::from_secs(2);
 
 /// Far away: a fixture that meets one of these has failed.
-pub(crate) const LIMITS: RunLimits = RunLimits {
+pub(crate) const LIMITS: Limits = Limits {
     step_ms: 30_000,
     run_ms: 30_000,
     exit_ms: 30_000,

@@ -8,7 +8,7 @@ use hotfire_plan::scenario::{Expectation, Limits};
 use hotfire_plan::{EngineSpec, Item, Plan};
 
 use crate::observe::LaunchMode;
-use crate::supervise::{HostProgram, Job, RunLimits};
+use crate::supervise::{HostProgram, Job};
 
 /// One plan to be run and judged.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,7 +68,7 @@ impl Settings {
             traced: self.traced,
             seed: mix(self.seed, u64::from(run)),
             ledger: self.ledger,
-            limits: RunLimits::from(&subject.limits),
+            limits: subject.limits,
         }
     }
 

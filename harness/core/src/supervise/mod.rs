@@ -16,7 +16,7 @@ mod supervisor;
 mod tasks;
 mod untraced;
 
-pub use protocol::{HostProgram, Job, Reply, RunLimits};
+pub use protocol::{HostProgram, Job, Reply};
 pub(crate) use run::not_started;
 pub(crate) use supervisor::c_strings;
 pub use supervisor::supervise_main;

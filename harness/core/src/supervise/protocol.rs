@@ -1,5 +1,6 @@
 //! What the front and a supervisor say to each other: JSON in frames.
 
+use hotfire_plan::scenario::Limits;
 use serde::{Deserialize, Serialize};
 
 use crate::observe::{LaunchMode, Observation};
@@ -23,7 +24,7 @@ pub struct Job {
     /// Whether the engine may report to the ledger.
     pub ledger: bool,
     /// The run's limits.
-    pub limits: RunLimits,
+    pub limits: Limits,
 }
 
 /// A program that understands the recorder (and the forkserver's protocol).
@@ -37,49 +38,6 @@ pub struct HostProgram {
     pub environment: Vec<String>,
     /// The engine kinds that a forkserver prepares.
     pub prepare: Vec<String>,
-}
-
-/// Limits of one run, all in milliseconds but the last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RunLimits {
-    /// The longest step.
-    pub step_ms: u64,
-    /// The longest run.
-    pub run_ms: u64,
-    /// The longest way out after the last step.
-    pub exit_ms: u64,
-    /// How long a leftover process may take to end by itself.
-    pub grace_ms: u64,
-    /// The longest gap between heartbeats; 0: none is watched.
-    pub beat_ms: u64,
-    /// The most processes alive at once.
-    pub processes: u32,
-}
-
-impl From<&hotfire_plan::scenario::Limits> for RunLimits {
-    fn from(limits: &hotfire_plan::scenario::Limits) -> Self {
-        Self {
-            step_ms: limits.step_ms,
-            run_ms: limits.run_ms,
-            exit_ms: limits.exit_ms,
-            grace_ms: limits.grace_ms,
-            beat_ms: limits.beat_ms,
-            processes: limits.processes,
-        }
-    }
-}
-
-impl From<RunLimits> for hotfire_plan::scenario::Limits {
-    fn from(limits: RunLimits) -> Self {
-        Self {
-            step_ms: limits.step_ms,
-            run_ms: limits.run_ms,
-            exit_ms: limits.exit_ms,
-            grace_ms: limits.grace_ms,
-            beat_ms: limits.beat_ms,
-            processes: limits.processes,
-        }
-    }
 }
 
 /// What a supervisor sends.

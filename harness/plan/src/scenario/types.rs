@@ -3,6 +3,7 @@
 //! Deliberately absent: the file format (`parse.rs`).
 
 use crate::plan::{EngineSpec, Plan};
+use serde::{Deserialize, Serialize};
 
 /// A scenario file, parsed and checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +38,7 @@ pub struct ScenarioPlan {
 }
 
 /// Limits of one run. Every wait has one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// The longest step, milliseconds.
     pub step_ms: u64,
