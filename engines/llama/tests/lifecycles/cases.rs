@@ -70,7 +70,7 @@ pub(crate) const CASES: &[Case] = &[
             "unlocked-generates",
             unlocked_generates,
             &[libc::SIGSEGV, libc::SIGABRT],
-            "generate 64",
+            "generate 250",
         )
     },
 ];
@@ -254,14 +254,19 @@ fn free_context_twice() {
     slot.step("call free-context");
 }
 
+/// Four lanes, and generates that outlast a time slice: a lane is stopped inside of a generate on
+/// a single processor, too. A torn context may refuse all further work, so each round has its own.
 fn unlocked_generates() {
     let slot = Slot::with(&[("lock", "off")]);
-    slot.step("load tiny");
     let generate = || {
-        for _ in 0..100 {
+        for _ in 0..10 {
             // Refusals of a torn context are as right as crashes here.
-            let _ = slot.try_step("generate 64");
+            let _ = slot.try_step("generate 250");
         }
     };
-    lanes(&[&generate, &generate]);
+    for _ in 0..10 {
+        slot.step("load tiny");
+        lanes(&[&generate, &generate, &generate, &generate]);
+        slot.step("unload");
+    }
 }
