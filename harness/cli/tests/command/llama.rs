@@ -13,7 +13,7 @@ use crate::workshop::{Done, LIMIT, Started, Workshop};
 const MISUSE: [(&str, &[&str], &[u64]); 3] = [
     ("llama-free-context-twice", &["SIGSEGV", "SIGABRT"], &[4]),
     ("llama-free-model-first", &["SIGSEGV"], &[4]),
-    ("llama-unlocked-generates", &["SIGSEGV", "SIGABRT"], &[3, 4]),
+    ("llama-unlocked-generates", &["SIGSEGV", "SIGABRT"], &[3, 4, 5, 6]),
 ];
 
 pub(crate) fn trials() -> Vec<Trial> {
