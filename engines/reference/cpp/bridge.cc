@@ -1,6 +1,9 @@
 // Translates between the engine and the types that cxx knows. No logic.
 #include "bridge.h"
 
+#include <string>
+
+#include "errors.h"
 #include "hotfire-reference/src/bridge.rs.h"
 
 namespace hotfire::reference {
@@ -31,12 +34,10 @@ Made made(const Produced& produced) { return {produced.digest, produced.count}; 
 
 std::unique_ptr<Handle> open_engine(const Settings& settings, rust::Box<LedgerPort> port) {
   Options options;
-  options.defects.cleanup_order = settings.cleanup_order;
-  options.defects.half_built_init = settings.half_built_init;
-  options.defects.generate_during_load = settings.generate_during_load;
-  options.defects.swap_deadlock = settings.swap_deadlock;
-  options.defects.exit_static_order = settings.exit_static_order;
-  options.defects.orphan_worker = settings.orphan_worker;
+  for (const rust::String& defect : settings.defects) {
+    if (!options.defects.switch_on({defect.data(), defect.size()}))
+      throw Failed("no defect " + std::string(defect));
+  }
   options.window_ns = settings.window_ns;
   options.aux_device = settings.aux_device;
   options.worker_process = settings.worker_process;

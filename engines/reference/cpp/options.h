@@ -3,16 +3,24 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 
 namespace hotfire::reference {
 
+// A switch for each line of defects.def; all off in a healthy engine.
 struct Defects {
-  bool cleanup_order = false;         // order: memory goes before what points into it
-  bool half_built_init = false;       // lifetime and bound: a failed load leaves its pieces
-  bool generate_during_load = false;  // lock: generate does not wait for the load's end
-  bool swap_deadlock = false;         // lock order: swap takes the two locks the other way round
-  bool exit_static_order = false;     // order: exit unmaps before it stops the workers
-  bool orphan_worker = false;         // lifetime: the worker process does not end with its engine
+#define DEFECT(name) bool name = false;
+#include "defects.def"
+#undef DEFECT
+
+  // Switches a defect on by its name with `_`; false when there is none.
+  bool switch_on(std::string_view wanted) noexcept {
+#define DEFECT(name) \
+  if (wanted == #name) return name = true;
+#include "defects.def"
+#undef DEFECT
+    return false;
+  }
 };
 
 struct Options {

@@ -27,12 +27,8 @@ pub(crate) mod ffi {
     /// What the engine is asked to be; see `cpp/options.h`.
     #[derive(Debug, Clone, PartialEq, Eq, Default)]
     struct Settings {
-        cleanup_order: bool,
-        half_built_init: bool,
-        generate_during_load: bool,
-        swap_deadlock: bool,
-        exit_static_order: bool,
-        orphan_worker: bool,
+        /// As `cpp/defects.def` calls them.
+        defects: Vec<String>,
         /// Nanoseconds; 0: the defect's own default.
         window_ns: u64,
         aux_device: bool,

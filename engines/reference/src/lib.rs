@@ -7,11 +7,13 @@
 
 mod adapter;
 mod bridge;
+mod defects;
 mod kind;
 mod models;
 mod oracle;
 mod settings;
 mod source;
 
+pub use defects::{Change, DEFECTS, Defect};
 pub use kind::kind;
 pub use models::{KNOWN_MODELS, model_bytes};

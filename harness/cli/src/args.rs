@@ -38,7 +38,7 @@ pub(crate) enum Verb {
     Run(RunArgs),
     /// Run one plan or stored finding again, in fresh processes, and tell its rate
     Replay(ReplayArgs),
-    /// List scenarios and engines
+    /// List scenarios and engines, or what the built-in engine can do wrong
     List(ListArgs),
     /// Show a stored finding in full
     Show(ShowArgs),
@@ -136,6 +136,9 @@ pub(crate) enum Trace {
 pub(crate) struct ListArgs {
     /// Words that a scenario's name must contain
     pub(crate) filters: Vec<String>,
+    /// List and explain the defects of the built-in engine instead
+    #[arg(long, conflicts_with = "filters")]
+    pub(crate) defects: bool,
 }
 
 /// `hotfire show`.

@@ -1,9 +1,10 @@
-//! `hotfire list`: scenarios and engines, on standard output.
+//! `hotfire list`: scenarios and engines, or the built-in engine's defects, on standard output.
 
 use std::io::Write;
 
 use hotfire_core::report::sanitize;
 use hotfire_plan::scenario::Expectation;
+use hotfire_reference::{DEFECTS, Defect};
 
 use crate::args::ListArgs;
 use crate::error::CliError;
@@ -16,6 +17,9 @@ const SUMMARY_CHARS_MAX: usize = 400;
 
 /// Prints the scenarios that match, a line each, and the engines.
 pub(crate) fn list(args: &ListArgs, out: &mut dyn Write) -> Result<u8, CliError> {
+    if args.defects {
+        return Ok(print(&defects(), out));
+    }
     let loaded = scenarios::load(&args.filters)?;
     let width = loaded.iter().map(|one| one.scenario.name.len()).max().unwrap_or(0);
     let mut text = String::new();
@@ -35,7 +39,30 @@ pub(crate) fn list(args: &ListArgs, out: &mut dyn Write) -> Result<u8, CliError>
     }
     let engines: Vec<&str> = kinds().iter().map(|kind| kind.name()).collect();
     text.push_str(&format!("\n{} scenarios · engines: {}\n", loaded.len(), engines.join(", ")));
+    Ok(print(&text, out))
+}
+
+/// The defects, a line each: its name, the status it shows as, what it changes, the scenario that
+/// shows it, and how.
+fn defects() -> String {
+    let width = |word: fn(&Defect) -> &str| DEFECTS.iter().map(|one| word(one).len()).max();
+    let names = width(|one| one.name).unwrap_or(0);
+    let statuses = width(|one| one.shows_as).unwrap_or(0);
+    let scenarios = width(|one| one.scenario).unwrap_or(0);
+    let lines = DEFECTS.iter().map(|one| {
+        let Defect { name, shows_as, scenario, mechanism, .. } = one;
+        let changes = one.changes.name();
+        format!(
+            "{name:names$}  {shows_as:statuses$}  {changes:8}  {scenario:scenarios$}  {mechanism}\n"
+        )
+    });
+    let count = DEFECTS.len();
+    let tail = format!("\n{count} defects · `hotfire run SCENARIO` shows one\n");
+    lines.chain([tail]).collect()
+}
+
+fn print(text: &str, out: &mut dyn Write) -> u8 {
     // A reader that has gone has seen enough.
     let _ = out.write_all(text.as_bytes());
-    Ok(0)
+    0
 }

@@ -8,6 +8,7 @@ use crate::workshop::{Done, LIMIT, Started, Workshop};
 
 pub(crate) const CASES: &[Case] = &[
     ("output-streams", streams),
+    ("output-defects-and-their-scenarios", defects_and_their_scenarios),
     ("output-quiet-and-verbose", quiet_and_verbose),
     ("output-colours-only-when-wanted", colours_only_when_wanted),
     ("output-no-progress-in-a-pipe", no_progress_in_a_pipe),
@@ -30,7 +31,13 @@ fn streams() {
     let done = workshop.run(&["run", "fail-init"]);
     assert_eq!((done.status, done.stdout.as_str()), (0, ""), "{}", done.stderr);
     assert!(done.stderr.starts_with("hotfire: seed 0x"), "{}", done.stderr);
-    for verb in [["list"].as_slice(), &["explain"], &["explain", "C101"], &["--help"]] {
+    for verb in [
+        ["list"].as_slice(),
+        &["list", "--defects"],
+        &["explain"],
+        &["explain", "C101"],
+        &["--help"],
+    ] {
         let Done { status, stdout, stderr } = workshop.run(verb);
         assert_eq!((status, stderr.as_str()), (0, ""), "{verb:?}");
         assert!(stdout.lines().count() > 5, "{verb:?}: {stdout}");
@@ -39,6 +46,27 @@ fn streams() {
     let listed = workshop.run(&["list", "swap"]).stdout;
     assert!(listed.lines().any(|line| line.starts_with("swap-deadlock ")), "{listed}");
     assert!(!listed.contains("fail-init"), "{listed}");
+}
+
+/// What the list of defects says is what the scenarios say.
+fn defects_and_their_scenarios() {
+    let workshop = Workshop::new();
+    let Done { status, stdout, stderr } = workshop.run(&["list", "--defects"]);
+    assert_eq!((status, stderr.as_str()), (0, ""));
+    let mut lines = stdout.lines();
+    let rows: Vec<&str> = lines.by_ref().take_while(|line| !line.is_empty()).collect();
+    assert_eq!(lines.next().unwrap().split(' ').next(), Some(rows.len().to_string().as_str()));
+    for row in rows {
+        let words: Vec<&str> = row.split_whitespace().collect();
+        let [defect, shown, _, scenario, ..] = words[..] else { panic!("{row}") };
+        let listed = workshop.run(&["list", scenario]).stdout;
+        let line = listed.lines().find(|line| line.split(' ').next() == Some(scenario)).unwrap();
+        let expected = line.split_whitespace().nth(1).unwrap();
+        assert!(expected.split('|').any(|status| status == shown), "{defect}: {shown}, {line}");
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scenarios");
+        let text = std::fs::read_to_string(format!("{folder}/{scenario}.toml")).unwrap();
+        assert!(text.contains(&format!("defect={defect}")), "{scenario} has no {defect}");
+    }
 }
 
 fn quiet_and_verbose() {
