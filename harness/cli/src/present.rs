@@ -78,6 +78,7 @@ impl Presenter {
         let expected = report.verdict.verdict == Verdict::AsExpected;
         self.clear_progress();
         let skipped = report.verdict.verdict == Verdict::Skipped;
+        let green = expected || matches!(report.verdict.verdict, Verdict::Known | Verdict::Fixed);
         if (!self.quiet || !expected) && !skipped {
             let micros: u64 = report.attempts.iter().map(|attempt| attempt.wall_us).sum();
             let seconds = micros as f64 / 1e6;
@@ -86,7 +87,7 @@ impl Presenter {
         }
         if let Some(progress) = &mut self.progress {
             progress.done += 1;
-            progress.failed += usize::from(!expected && !skipped);
+            progress.failed += usize::from(!green && !skipped);
         }
         self.show_progress();
     }
@@ -96,7 +97,10 @@ impl Presenter {
         self.clear_progress();
         self.progress = None;
         let unexpected = |subject: &&SubjectReport| {
-            !matches!(subject.verdict.verdict, Verdict::AsExpected | Verdict::Skipped)
+            matches!(
+                subject.verdict.verdict,
+                Verdict::New | Verdict::Flaky | Verdict::Expired | Verdict::Blind
+            )
         };
         let failed: Vec<&SubjectReport> = campaign.subjects.iter().filter(unexpected).collect();
         for subject in failed.iter().take(FINDINGS_MAX) {

@@ -10,7 +10,7 @@ use hotfire_sys::SysError;
 use super::pool::{Pool, PoolConfig, PoolEnd, Work};
 use super::subject::{Settings, Subject};
 use crate::diagnose::{Context, Finding, Reproduced, diagnose, skip_reason};
-use crate::judge::{PlanVerdict, Rate, RunResult, judge, wilson};
+use crate::judge::{BaselineEntry, PlanVerdict, Rate, RunResult, judge, wilson};
 use crate::observe::{Fact, LaunchMode, Observation};
 use crate::supervise::Job;
 
@@ -92,6 +92,8 @@ impl SubjectReport {
 pub struct CampaignReport {
     /// The subjects that had at least one run, in the order given.
     pub subjects: Vec<SubjectReport>,
+    /// The baseline's entries, judged by all subjects; empty when the campaign ended early.
+    pub baseline: Vec<BaselineEntry>,
     /// Subjects that were never run.
     pub unrun: usize,
     /// The signal that ended the campaign early.
@@ -150,7 +152,7 @@ pub fn run_campaign(
     };
     let reports = campaign.into_reports();
     let unrun = subjects.len() - reports.len();
-    Ok(CampaignReport { subjects: reports, unrun, interrupted, failure })
+    Ok(CampaignReport { subjects: reports, baseline: Vec::new(), unrun, interrupted, failure })
 }
 
 impl Work for Campaign<'_> {

@@ -2,6 +2,7 @@
 //!
 //! Deliberately absent: 2, 70, 110, 130 and 143, which tell of the command itself.
 
+use super::known::BaselineEntry;
 use super::verdict::{PlanVerdict, Verdict};
 use crate::diagnose::Code;
 
@@ -18,16 +19,19 @@ const NOT_STARTED: i32 = 101;
 
 /// The exit status for these plans. A failed lifecycle outranks an engine that could not be
 /// started, which outranks one that could not be observed.
+///
+/// An entry of the baseline that fails is a failed lifecycle, too: the list must shrink.
 #[must_use]
-pub fn exit_code(verdicts: &[PlanVerdict]) -> i32 {
-    let worst = verdicts.iter().map(plan_code).max_by_key(|code| rank(*code));
+pub fn exit_code(verdicts: &[PlanVerdict], baseline: &[BaselineEntry]) -> i32 {
+    let entries = baseline.iter().filter(|entry| entry.fails).map(|_| FAILED);
+    let worst = verdicts.iter().map(plan_code).chain(entries).max_by_key(|code| rank(*code));
     worst.unwrap_or(NOTHING_RAN)
 }
 
 fn plan_code(plan: &PlanVerdict) -> i32 {
     match plan.verdict {
-        Verdict::AsExpected => EXPECTED,
-        Verdict::New | Verdict::Flaky => FAILED,
+        Verdict::AsExpected | Verdict::Known | Verdict::Fixed => EXPECTED,
+        Verdict::New | Verdict::Flaky | Verdict::Expired => FAILED,
         Verdict::Skipped => NOTHING_RAN,
         Verdict::Blind => {
             let starts = [Code::NotStarted, Code::Refused, Code::NeverAttached].map(Code::text);

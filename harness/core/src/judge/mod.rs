@@ -4,8 +4,10 @@
 
 mod exit;
 mod interval;
+mod known;
 mod verdict;
 
 pub use exit::exit_code;
 pub use interval::{Rate, wilson};
+pub use known::{BaselineEntry, EntryState, KnownIssue};
 pub use verdict::{PlanVerdict, RunResult, Verdict, judge};

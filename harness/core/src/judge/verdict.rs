@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::interval::{Rate, wilson};
+use super::known::KnownIssue;
 use crate::diagnose::{Code, Finding};
 
 /// What one run showed.
@@ -47,6 +48,12 @@ pub enum Verdict {
     New,
     /// It failed in some runs of the same plan, and passed in others.
     Flaky,
+    /// The baseline lists what failed: not as it should be, but nothing new.
+    Known,
+    /// The baseline lists what failed, and its date has passed.
+    Expired,
+    /// It passed often enough to say that what the baseline lists is gone.
+    Fixed,
     /// The engine is not here, or has no such operation.
     Skipped,
     /// What is required could not be observed.
@@ -61,6 +68,9 @@ impl Verdict {
             Self::AsExpected => "as-expected",
             Self::New => "new",
             Self::Flaky => "flaky",
+            Self::Known => "known",
+            Self::Expired => "expired",
+            Self::Fixed => "fixed",
             Self::Skipped => "skipped",
             Self::Blind => "blind",
         }
@@ -90,6 +100,8 @@ pub struct PlanVerdict {
     pub finding_id: Option<String>,
     /// The code of an environment finding, which decides the exit status.
     pub blind_code: Option<String>,
+    /// What the baseline says of the finding, or of the one that is gone.
+    pub known: Option<KnownIssue>,
     /// Why it was skipped, is blind, or is not as expected; a lowercase fragment.
     pub reason: Option<String>,
 }
@@ -116,6 +128,7 @@ pub fn judge(results: &[RunResult], expectation: &Expectation) -> PlanVerdict {
         finding: None,
         finding_id: None,
         blind_code: None,
+        known: None,
         reason: None,
     };
     match expectation {

@@ -45,7 +45,7 @@ pub fn assemble(campaign: &CampaignReport, invocation: &Invocation) -> Report {
         exit_code: match (campaign.interrupted, &campaign.failure) {
             (Some(signal), _) => 128 + signal,
             (None, Some(_)) => INTERNAL,
-            (None, None) => exit_code(&verdicts),
+            (None, None) => exit_code(&verdicts, &campaign.baseline),
         },
         command: invocation.command.clone(),
         summary: Summary {
@@ -63,6 +63,7 @@ pub fn assemble(campaign: &CampaignReport, invocation: &Invocation) -> Report {
         },
         results: campaign.subjects.iter().map(plan_result).collect(),
         findings,
+        baseline: campaign.baseline.clone(),
         unavailable: unavailable(campaign),
     }
 }
@@ -97,6 +98,7 @@ pub fn plan_result(report: &SubjectReport) -> PlanResult {
         failed: verdict.failed,
         rate: report.rate.clone(),
         finding: verdict.finding_id.clone(),
+        known: verdict.known.clone(),
         reason: verdict.reason.clone(),
     }
 }

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::diagnose::Finding;
-pub use crate::judge::Rate;
+pub use crate::judge::{BaselineEntry, EntryState, KnownIssue, Rate};
 
 /// The whole answer of one invocation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -27,6 +27,9 @@ pub struct Report {
     pub results: Vec<PlanResult>,
     /// One entry per finding.
     pub findings: Vec<Finding>,
+    /// One entry per entry of the baseline.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub baseline: Vec<BaselineEntry>,
     /// What could not be seen.
     #[serde(default)]
     pub unavailable: Vec<Unavailable>,
@@ -77,7 +80,10 @@ pub struct PlanResult {
     /// The finding's id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finding: Option<String>,
-    /// Why it was skipped or blind.
+    /// What the baseline says, where the verdict is known, expired or fixed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known: Option<KnownIssue>,
+    /// Why it was skipped or blind, or is not as expected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }

@@ -6,8 +6,8 @@ use super::colour::{RenderContext, Tone};
 use super::json::{PlanResult, Report};
 use super::sanitize::sanitize;
 
-/// Columns of the status words: `CAUGHT EXIT-CRASH` fits.
-const STATUS_COLUMNS: usize = 17;
+/// Columns of the status words: `EXPIRED EXIT-CRASH` fits.
+const STATUS_COLUMNS: usize = 18;
 /// Columns of the scenario's name, so that most plans stand below one another.
 const SCENARIO_COLUMNS: usize = 24;
 const REASON_CHARS_MAX: usize = 400;
@@ -42,6 +42,9 @@ fn status_words(result: &PlanResult) -> (String, Tone) {
         ("as-expected", "PASS") => (status, Tone::Good),
         ("as-expected", _) => (format!("CAUGHT {status}"), Tone::Good),
         ("skipped" | "blind", _) => (status, Tone::Doubtful),
+        ("known", _) => (format!("KNOWN {status}"), Tone::Doubtful),
+        ("expired", _) => (format!("EXPIRED {status}"), Tone::Bad),
+        ("fixed", _) => ("FIXED".to_owned(), Tone::Good),
         ("flaky", _) => (format!("FLAKY {status}"), Tone::Bad),
         // A finding was expected and none came: "PASS" in red would be read wrongly.
         (_, "PASS") => ("FAIL".to_owned(), Tone::Bad),
@@ -56,10 +59,17 @@ pub fn render_summary(report: &Report, context: &RenderContext) -> String {
         report.results.iter().filter(|plan| verdicts.contains(&plan.verdict.as_str())).count()
     };
     let expected = count(&["as-expected"]);
+    let (known, fixed) = (count(&["known"]), count(&["fixed"]));
     let (skipped, blind) = (count(&["skipped"]), count(&["blind"]));
-    let wrong = report.results.len() - expected - skipped - blind;
+    let wrong = report.results.len() - expected - known - fixed - skipped - blind;
     let mut parts = vec![format!("{expected} as expected")];
-    for (number, words) in [(wrong, "NOT as expected"), (blind, "blind"), (skipped, "skipped")] {
+    for (number, words) in [
+        (known, "known"),
+        (fixed, "fixed"),
+        (wrong, "NOT as expected"),
+        (blind, "blind"),
+        (skipped, "skipped"),
+    ] {
         if number > 0 {
             parts.push(format!("{number} {words}"));
         }

@@ -140,6 +140,7 @@ fn result(status: &str, verdict: &str, runs: u32, failed: u32) -> PlanResult {
         failed,
         rate: None,
         finding: None,
+        known: None,
         reason: None,
     }
 }
@@ -158,6 +159,9 @@ fn every_status_line_in_one_snapshot() {
         result("EXIT-CRASH", "as-expected", 1, 1),
         result("SIGSEGV", "new", 1, 1),
         with(result("SIGSEGV", "flaky", 10, 3), "failed in 3 of 10 runs"),
+        with(result("SIGSEGV", "known", 10, 3), "https://example.org/7, 12 days left"),
+        with(result("EXIT-CRASH", "expired", 1, 1), "https://example.org/7, expired 1 day ago"),
+        result("PASS", "fixed", 12, 0),
         with(result("PASS", "new", 5, 0), "expected SIGSEGV, saw none in 5 runs"),
         with(result("SKIP", "skipped", 0, 0), "no libllama.so; help: scripts/fetch-engines.sh"),
         with(result("BLIND", "blind", 0, 0), "1 of 1 runs: the supervisor died"),
@@ -185,6 +189,7 @@ fn report(results: Vec<PlanResult>) -> Report {
         summary: Summary { runs, failed, findings: 1, seconds: 38.1, ..Summary::default() },
         results,
         findings: Vec::new(),
+        baseline: Vec::new(),
         unavailable: Vec::new(),
     }
 }
@@ -194,6 +199,9 @@ fn the_summary_is_one_line() {
     let good = vec![result("PASS", "as-expected", 1, 0)];
     let mut mixed = vec![result("SIGSEGV", "as-expected", 10, 10); 2];
     mixed.push(result("PASS", "new", 5, 0));
+    mixed.push(result("SIGSEGV", "known", 5, 5));
+    mixed.push(result("HANG", "expired", 5, 5));
+    mixed.push(result("PASS", "fixed", 5, 0));
     mixed.push(result("SKIP", "skipped", 0, 0));
     mixed.push(result("BLIND", "blind", 0, 0));
     let context = RenderContext::default();

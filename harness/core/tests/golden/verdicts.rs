@@ -44,7 +44,7 @@ fn expecting(status: &str, phase: &str) -> Expectation {
 }
 
 fn words(verdict: &PlanVerdict) -> (&str, &str, i32) {
-    (&verdict.status, verdict.verdict.name(), exit_code(std::slice::from_ref(verdict)))
+    (&verdict.status, verdict.verdict.name(), exit_code(std::slice::from_ref(verdict), &[]))
 }
 
 #[test]
@@ -108,8 +108,23 @@ fn what_is_not_here_is_skipped() {
     assert_eq!(skip.reason.as_deref(), Some("not fetched"));
     assert_eq!(words(&judge(&[], &pass)), ("SKIP", "skipped", 4));
     assert_eq!(words(&judge(&[skipped()], &expecting("SIGSEGV", ""))), ("SKIP", "skipped", 4));
-    assert_eq!(exit_code(&[skip, judge(&[passing()], &pass)]), 0);
-    assert_eq!(exit_code(&[]), 4);
+    assert_eq!(exit_code(&[skip, judge(&[passing()], &pass)], &[]), 0);
+    assert_eq!(exit_code(&[], &[]), 4);
+}
+
+/// A plan that passed, called so.
+fn called(verdict: Verdict) -> PlanVerdict {
+    PlanVerdict { verdict, ..judge(&[passing()], &Expectation::Pass) }
+}
+
+#[test]
+fn what_is_known_is_green_until_its_date() {
+    let code = |verdict| exit_code(&[called(verdict)], &[]);
+    assert_eq!(code(Verdict::Known), 0);
+    assert_eq!(code(Verdict::Fixed), 0);
+    assert_eq!(code(Verdict::Expired), 100);
+    let both = [called(Verdict::Known), called(Verdict::Expired)];
+    assert_eq!(exit_code(&both, &[]), 100);
 }
 
 #[test]
@@ -118,6 +133,6 @@ fn the_worst_plan_decides_the_exit_status() {
     let good = judge(&[passing()], &pass);
     let bad = judge(&[crashing()], &pass);
     let unseen = judge(&[lost()], &pass);
-    assert_eq!(exit_code(&[good.clone(), unseen.clone()]), 97);
-    assert_eq!(exit_code(&[unseen, bad, good]), 100);
+    assert_eq!(exit_code(&[good.clone(), unseen.clone()], &[]), 97);
+    assert_eq!(exit_code(&[unseen, bad, good], &[]), 100);
 }
