@@ -40,7 +40,7 @@ pub(crate) enum Verb {
     Replay(ReplayArgs),
     /// List scenarios and engines, or what the built-in engine can do wrong
     List(ListArgs),
-    /// Show a stored finding in full
+    /// Show a stored finding in full, or list what is stored
     Show(ShowArgs),
     /// Explain a finding's code, e.g. C101
     Explain {
@@ -77,7 +77,7 @@ pub(crate) struct ReplayArgs {
 }
 
 /// Flags of the verbs that run plans.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct SharedArgs {
     /// Only scenarios of this engine; with settings, these replace the scenario's; in --plan and
     /// replay, what ENGINE stands for
@@ -109,7 +109,7 @@ pub(crate) struct SharedArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
     /// Keep findings in this folder, for show and replay
-    #[arg(long, value_name = "DIR", default_value = ".hotfire")]
+    #[arg(long, value_name = "DIR", default_value = crate::store::DEFAULT)]
     pub(crate) out: PathBuf,
 }
 
@@ -144,13 +144,14 @@ pub(crate) struct ListArgs {
 /// `hotfire show`.
 #[derive(Debug, Args)]
 pub(crate) struct ShowArgs {
-    /// A finding's id; its first digits are enough
-    pub(crate) what: String,
-    /// Print the finding as JSON
+    /// A finding's id (its first digits are enough) or a report written by --json; without either,
+    /// what is kept is listed
+    pub(crate) what: Option<String>,
+    /// Print findings as JSON
     #[arg(long)]
     pub(crate) json: bool,
     /// Where findings are kept
-    #[arg(long, value_name = "DIR", default_value = ".hotfire")]
+    #[arg(long, value_name = "DIR", default_value = crate::store::DEFAULT)]
     pub(crate) out: PathBuf,
 }
 

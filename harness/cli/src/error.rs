@@ -54,17 +54,43 @@ pub(crate) enum CliError {
     #[error("no scenario matches {0}\nhelp: `hotfire list` shows all scenarios")]
     NoMatch(String),
     /// No stored finding has the id.
-    #[error("no finding `{id}` is kept in {out}\nhelp: {help}", out = out.display())]
+    #[error("no finding `{id}` is kept in {out}\nhelp: `hotfire show{flag}` lists what is kept; --out DIR names another folder", out = out.display())]
     NoFinding {
         /// As written.
         id: String,
         /// Where was looked.
         out: PathBuf,
-        /// What to do.
-        help: String,
+        /// ` --out DIR`, where one was given.
+        flag: String,
+    },
+    /// Several stored findings have the id.
+    #[error("`{id}` names {count} kept findings\nhelp: name one of them:{list}")]
+    ManyFindings {
+        /// As written.
+        id: String,
+        /// How many.
+        count: usize,
+        /// A line each.
+        list: String,
+    },
+    /// Findings cannot be kept.
+    #[error("cannot keep findings in {path}: {error}\nhelp: --out DIR names another folder", path = path.display())]
+    Keep {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The answer cannot be written.
+    #[error(
+        "cannot write to standard output: {error}\nhelp: send it to another place, e.g. > FILE"
+    )]
+    Answer {
+        /// Why.
+        error: std::io::Error,
     },
     /// A report cannot be written.
-    #[error("cannot write {path}: {error}\nhelp: the runs are done; write to another place, e.g. --json -", path = path.display())]
+    #[error("cannot write {path}: {error}\nhelp: the runs are done; name another file", path = path.display())]
     Write {
         /// The file.
         path: PathBuf,
@@ -91,10 +117,11 @@ impl CliError {
     pub(crate) fn status(&self) -> u8 {
         match self {
             Self::Text(_) | Self::Read { .. } | Self::UnknownEngine { .. } => status::USAGE,
-            Self::NoFinding { .. } => status::USAGE,
+            Self::NoFinding { .. } | Self::ManyFindings { .. } => status::USAGE,
             Self::NotAvailable { .. } => status::SET_UP,
             Self::NoMatch(_) => status::NOTHING_RAN,
             Self::Write { .. } | Self::NoFolder { .. } => status::REPORT,
+            Self::Keep { .. } | Self::Answer { .. } => status::REPORT,
             Self::System(_) => status::INTERNAL,
         }
     }

@@ -6,6 +6,7 @@ use hotfire_core::report::sanitize;
 use hotfire_plan::scenario::Expectation;
 use hotfire_reference::{DEFECTS, Defect};
 
+use crate::answer::answer;
 use crate::args::ListArgs;
 use crate::error::CliError;
 use crate::internal::kinds;
@@ -18,7 +19,8 @@ const SUMMARY_CHARS_MAX: usize = 400;
 /// Prints the scenarios that match, a line each, and the engines.
 pub(crate) fn list(args: &ListArgs, out: &mut dyn Write) -> Result<u8, CliError> {
     if args.defects {
-        return Ok(print(&defects(), out));
+        answer(out, &defects())?;
+        return Ok(0);
     }
     let loaded = scenarios::load(&args.filters)?;
     let width = loaded.iter().map(|one| one.scenario.name.len()).max().unwrap_or(0);
@@ -39,7 +41,8 @@ pub(crate) fn list(args: &ListArgs, out: &mut dyn Write) -> Result<u8, CliError>
     }
     let engines: Vec<&str> = kinds().iter().map(|kind| kind.name()).collect();
     text.push_str(&format!("\n{} scenarios · engines: {}\n", loaded.len(), engines.join(", ")));
-    Ok(print(&text, out))
+    answer(out, &text)?;
+    Ok(0)
 }
 
 /// The defects, a line each: its name, the status it shows as, what it changes, the scenario that
@@ -59,10 +62,4 @@ fn defects() -> String {
     let count = DEFECTS.len();
     let tail = format!("\n{count} defects · `hotfire run SCENARIO` shows one\n");
     lines.chain([tail]).collect()
-}
-
-fn print(text: &str, out: &mut dyn Write) -> u8 {
-    // A reader that has gone has seen enough.
-    let _ = out.write_all(text.as_bytes());
-    0
 }

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+mod answer;
 mod args;
 mod error;
 mod internal;

@@ -5,21 +5,26 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{IsTerminal, Write};
+use std::path::Path;
 
 use clap::ColorChoice;
 use hotfire_core::campaign::{CampaignReport, Subject, SubjectReport};
+use hotfire_core::diagnose::Finding;
 use hotfire_core::judge::{Verdict, wilson};
 use hotfire_core::report::{
-    FindingView, RenderContext, Report, complete, explain as page_of, plan_result, render_finding,
-    render_result_line, render_summary, sanitize, step_views,
+    FindingView, RenderContext, Report, Whole, complete, counted, explain as page_of, plan_result,
+    render_finding, render_result_line, render_summary, sanitize, step_views,
 };
 use hotfire_plan::Program;
 
-use crate::args::Cli;
+use crate::args::{Cli, Verb};
 use crate::error::CliError;
+use crate::store::{self, Store};
 
 /// Findings printed in full at the end of a run.
 const FINDINGS_MAX: usize = 8;
+/// Plans that are named when somebody stopped us.
+const UNDER_WAY_MAX: usize = 4;
 /// Notes printed without `-v`.
 const NOTES_MAX: usize = 4;
 
@@ -33,6 +38,8 @@ pub(crate) struct Presenter {
     verbose: bool,
     quiet: bool,
     progress: Option<Progress>,
+    /// Where findings are kept.
+    store: Store,
 }
 
 /// The line that a terminal shows while plans run.
@@ -46,7 +53,13 @@ struct Progress {
 impl Presenter {
     pub(crate) fn new(cli: &Cli) -> Self {
         let context = RenderContext { color: wants_color(cli.color), width: 98 };
-        Self { context, verbose: cli.verbose, quiet: cli.quiet, progress: None }
+        let out = match &cli.verb {
+            Verb::Run(args) => &args.shared.out,
+            Verb::Replay(args) => &args.shared.out,
+            _ => Path::new(store::DEFAULT),
+        };
+        let store = Store::at(out);
+        Self { context, verbose: cli.verbose, quiet: cli.quiet, progress: None, store }
     }
 
     /// How text is to be rendered.
@@ -80,8 +93,7 @@ impl Presenter {
         let skipped = report.verdict.verdict == Verdict::Skipped;
         let green = expected || matches!(report.verdict.verdict, Verdict::Known | Verdict::Fixed);
         if (!self.quiet || !expected) && !skipped {
-            let micros: u64 = report.attempts.iter().map(|attempt| attempt.wall_us).sum();
-            let seconds = micros as f64 / 1e6;
+            let seconds = report.wall_us as f64 / 1e6;
             let line = render_result_line(&plan_result(report), seconds, &self.context);
             self.text(&line);
         }
@@ -93,7 +105,8 @@ impl Presenter {
     }
 
     /// All plans are judged, or somebody stopped us.
-    pub(crate) fn end(&mut self, campaign: &CampaignReport, report: &Report) {
+    /// `kept`: the findings can be shown again.
+    pub(crate) fn end(&mut self, campaign: &CampaignReport, report: &Report, kept: bool) {
         self.clear_progress();
         self.progress = None;
         let unexpected = |subject: &&SubjectReport| {
@@ -104,34 +117,51 @@ impl Presenter {
         };
         let failed: Vec<&SubjectReport> = campaign.subjects.iter().filter(unexpected).collect();
         for subject in failed.iter().take(FINDINGS_MAX) {
-            self.finding(subject);
+            self.finding(subject, kept);
         }
         if failed.len() > FINDINGS_MAX {
-            let more = failed.len() - FINDINGS_MAX;
-            self.line(&format!(
-                "{more} more in the JSON report (--json FILE) and `hotfire show`\n"
-            ));
+            let more = counted(failed.len() - FINDINGS_MAX, "more plan");
+            let help = if kept {
+                format!("`hotfire show{}` lists all findings", self.store.flag())
+            } else {
+                "--json FILE tells of all".to_owned()
+            };
+            self.line(&format!("{more} NOT as expected: {help}\n"));
         }
-        if failed.is_empty() && !self.quiet {
-            self.one_caught(campaign);
+        let went_well = campaign.failure.is_none() && campaign.interrupted.is_none();
+        if failed.is_empty() && went_well && !self.quiet {
+            self.one_caught(campaign, kept);
         }
         self.skipped(report);
         self.notes(report);
         let summary = render_summary(report, &self.context);
         self.text(&summary);
         if let Some(failure) = &campaign.failure {
-            let unrun = campaign.unrun;
+            let unrun = not_run(campaign);
             self.error(&format!(
-                "the workers could not be kept alive: {failure}; {unrun} plans were not run\n\
+                "the workers could not be kept alive: {failure}; {unrun}\n\
                  help: `dmesg` may tell who ended them; fewer workers (-j1) need less memory"
             ));
         }
         if let Some(signal) = campaign.interrupted {
             let name = hotfire_sys::signal::name(signal);
-            let unrun = campaign.unrun;
-            self.line(&format!(
-                "stopped by {name}: {unrun} plans were not run, all children ended"
-            ));
+            let unrun = not_run(campaign);
+            self.line(&format!("stopped by {name}: {unrun}, all children ended"));
+            self.under_way(campaign);
+        }
+    }
+
+    /// What ran when somebody stopped us: it may be what they waited for in vain.
+    fn under_way(&self, campaign: &CampaignReport) {
+        let mut running = campaign.unrun.iter().filter(|unrun| unrun.in_flight > 0);
+        for unrun in running.by_ref().take(UNDER_WAY_MAX) {
+            let scenario = sanitize(&unrun.subject.scenario, self.context.width);
+            let plan = sanitize(&unrun.subject.plan.to_string(), usize::MAX);
+            self.line(&format!("  under way: {scenario}: {plan}"));
+        }
+        let more = running.count();
+        if more > 0 {
+            self.line(&format!("  under way: {}", counted(more, "more plan")));
         }
     }
 
@@ -150,7 +180,7 @@ impl Presenter {
     }
 
     /// What a catch looks like: one of those that were expected.
-    fn one_caught(&self, campaign: &CampaignReport) {
+    fn one_caught(&self, campaign: &CampaignReport, kept: bool) {
         let crashes = |subject: &&SubjectReport| {
             let code = subject.main_finding().map(|(_, finding)| finding.code.as_str());
             code.is_some_and(|code| code.starts_with(['C', 'X']))
@@ -159,10 +189,10 @@ impl Presenter {
         self.line(
             "\nevery plan went as expected; this is one of the crashes that were to be caught:\n",
         );
-        self.finding(subject);
+        self.finding(subject, kept);
     }
 
-    fn finding(&self, subject: &SubjectReport) {
+    fn finding(&self, subject: &SubjectReport, kept: bool) {
         let Some((observation, finding)) = subject.main_finding() else {
             return;
         };
@@ -170,6 +200,8 @@ impl Presenter {
         let program = Program::from(&subject.subject.plan);
         let tried = subject.reproduced(&finding.id);
         let rate = tried.map(|tried| wilson(tried.failed, tried.of));
+        let also = self.also(subject, &finding.id, kept);
+        let whole = self.store.show_command(finding, subject);
         let view = FindingView {
             finding: &complete(finding, subject),
             scenario: &subject.subject.scenario,
@@ -178,6 +210,8 @@ impl Presenter {
             steps: step_views(observation, &program),
             tried,
             rate: rate.as_ref(),
+            also: &also,
+            whole: if kept { Whole::By(&whole) } else { Whole::Nowhere },
         };
         self.text(&render_finding(&view, &self.context));
         // Such a finding tells of the machine, so that its next step is not another run.
@@ -187,6 +221,24 @@ impl Presenter {
             self.text(&wrap(&format!("help: {step}"), self.context.width));
         }
         self.line("");
+    }
+
+    /// The other findings of the plan, a line each. A run that could not be seen is none of the
+    /// plan's: it is counted below.
+    fn also(&self, subject: &SubjectReport, id: &str, kept: bool) -> Vec<String> {
+        let others = subject
+            .first_findings()
+            .filter(|(_, finding)| finding.id != id && !finding.code.starts_with('E'));
+        let line = |finding: &Finding| {
+            let step = finding.step.as_ref().map(|step| format!(" in step {}", step.index));
+            let step = step.unwrap_or_default();
+            let show = match kept {
+                true => format!(" ({})", self.store.show_command(finding, subject)),
+                false => String::new(),
+            };
+            format!("{} {}{step}{show}", finding.code, finding.status)
+        };
+        others.map(|(_, finding)| line(finding)).collect()
     }
 
     fn notes(&self, report: &Report) {
@@ -201,7 +253,7 @@ impl Presenter {
 
     /// `--json -`: the report is the answer.
     pub(crate) fn answer_json(&self, report: &Report) -> Result<(), CliError> {
-        let failed = |error| CliError::Write { path: "-".into(), error };
+        let failed = |error| CliError::Answer { error };
         let text = serde_json::to_string_pretty(report).map_err(|error| failed(error.into()))?;
         let mut out = std::io::stdout().lock();
         out.write_all(text.as_bytes())
@@ -242,6 +294,18 @@ impl Presenter {
         // A reader that has gone must not end the run.
         let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     }
+}
+
+/// How many plans had no run at all, and which had not all.
+fn not_run(campaign: &CampaignReport) -> String {
+    let never = campaign.unrun.iter().filter(|unrun| unrun.made == 0).count();
+    let partly = campaign.unrun.len() - never;
+    let were = |count: usize| if count == 1 { "was" } else { "were" };
+    let mut text = format!("{} {} not run", counted(never, "plan"), were(never));
+    if partly > 0 {
+        text.push_str(&format!(", {partly} not to the end"));
+    }
+    text
 }
 
 /// What a code's page says under its last heading, as one line.

@@ -1,6 +1,6 @@
 //! `hotfire run` and `hotfire replay`: the campaign from arguments to reports and exit status.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use hotfire_core::campaign::{CampaignReport, PoolConfig, Settings, Subject, run_campaign};
@@ -30,8 +30,9 @@ pub(crate) fn run(args: &RunArgs, presenter: &mut Presenter) -> Result<u8, CliEr
 
 /// `hotfire replay`.
 pub(crate) fn replay(args: &ReplayArgs, presenter: &mut Presenter) -> Result<u8, CliError> {
-    let subjects = subjects::of_replay(&args.plan, args.runs, &args.shared)?;
-    perform(&Task { verb: "replay", shared: &args.shared, subjects, fresh: true }, presenter)
+    let (subject, shared) = subjects::of_replay(&args.plan, args.runs, &args.shared)?;
+    let task = Task { verb: "replay", shared: &shared, subjects: vec![subject], fresh: true };
+    perform(&task, presenter)
 }
 
 fn perform(task: &Task<'_>, presenter: &mut Presenter) -> Result<u8, CliError> {
@@ -53,8 +54,13 @@ fn perform(task: &Task<'_>, presenter: &mut Presenter) -> Result<u8, CliError> {
         seconds: begun.elapsed().as_secs_f64(),
     };
     let report = assemble(&campaign, &invocation);
-    presenter.end(&campaign, &report);
-    write_reports(task.shared, &campaign, &report, presenter)?;
+    // Findings are kept where that is possible; only those that are can be shown again.
+    let kept = Store::at(&task.shared.out).keep(&report, &campaign);
+    presenter.end(&campaign, &report, kept.is_ok());
+    if let Err(error) = kept {
+        presenter.warn(&error.to_string());
+    }
+    write_report(task.shared, &report, presenter)?;
     Ok(u8::try_from(report.exit_code).unwrap_or(crate::error::status::INTERNAL))
 }
 
@@ -75,16 +81,12 @@ fn campaign(
     Ok(report)
 }
 
-/// Findings are kept where that is possible; a report that was asked for must be written.
-fn write_reports(
+/// A report that was asked for must be written.
+fn write_report(
     shared: &SharedArgs,
-    campaign: &CampaignReport,
     report: &Report,
-    presenter: &mut Presenter,
+    presenter: &Presenter,
 ) -> Result<(), CliError> {
-    if let Err(error) = Store::at(&shared.out).keep(report, campaign) {
-        presenter.warn(&error.to_string());
-    }
     match &shared.json {
         None => Ok(()),
         Some(file) if file.as_os_str() == "-" => presenter.answer_json(report),
@@ -102,15 +104,17 @@ fn draw_seed() -> u64 {
     clock.rotate_left(32) ^ (u64::from(std::process::id()) << 17) ^ clock
 }
 
-/// Where `--json FILE` would be written, checked before anything runs.
+/// Where `--json FILE` and `--out DIR` would be written, checked before anything runs.
 pub(crate) fn check_writable(shared: &SharedArgs) -> Result<(), CliError> {
-    let Some(file) = shared.json.as_ref().filter(|file| file.as_os_str() != "-") else {
-        return Ok(());
-    };
+    let json = shared.json.iter().filter(|file| file.as_os_str() != "-");
+    json.chain([&shared.out]).try_for_each(|file| has_folder(file))
+}
+
+fn has_folder(file: &Path) -> Result<(), CliError> {
     let folder = file.parent().filter(|parent| !parent.as_os_str().is_empty());
     let folder = folder.map_or_else(|| PathBuf::from("."), PathBuf::from);
     if folder.is_dir() {
         return Ok(());
     }
-    Err(CliError::NoFolder { path: file.clone(), folder })
+    Err(CliError::NoFolder { path: file.to_owned(), folder })
 }

@@ -6,62 +6,108 @@ use std::path::Path;
 use hotfire_core::diagnose::{Code, Finding};
 use hotfire_core::judge::wilson;
 use hotfire_core::report::{
-    FindingView, PlanResult, Report, StepView, explain as page_of, render_finding, render_summary,
-    sanitize, step_views,
+    FindingView, PlanResult, Report, StepView, Whole, counted, explain as page_of, render_finding,
+    render_summary, sanitize, step_views,
 };
 use hotfire_plan::{Plan, Program};
 
+use crate::answer::answer;
 use crate::args::ShowArgs;
 use crate::error::CliError;
 use crate::present::Presenter;
-use crate::store::{Store, read_json};
+use crate::store::{Kept, Store, read_json};
 
 /// The longest line of a child's output that is shown.
 const LINE_CHARS_MAX: usize = 400;
 
-/// Shows one kept finding, or all findings of a JSON report: as the run printed them, then
-/// everything that was cut there.
+/// Shows one kept finding, or all findings of a JSON report, whole; without either, lists what is
+/// kept.
 pub(crate) fn show(
     args: &ShowArgs,
     presenter: &Presenter,
     out: &mut dyn Write,
 ) -> Result<u8, CliError> {
-    let is_file = args.what.contains('/') || args.what.ends_with(".json");
-    let (findings, text) = if is_file {
-        let help = "name a report written by --json, or a finding's id";
-        let report: Report = read_json(Path::new(&args.what), help)?;
-        let context = presenter.context();
-        let text: String =
-            report.findings.iter().map(|finding| of_report(finding, &report, presenter)).collect();
-        (report.findings.clone(), text + &render_summary(&report, context))
-    } else {
-        let kept = Store::at(&args.out).finding(&args.what)?;
-        let program = Plan::parse(&kept.observation.plan).map(|plan| Program::from(&plan)).ok();
-        let steps = program.map(|program| step_views(&kept.observation, &program));
-        let text = in_full(&kept.finding, Some(&kept.result), steps.unwrap_or_default(), presenter);
-        (vec![kept.finding], text)
+    let store = Store::at(&args.out);
+    let text = match &args.what {
+        None => list(&store, args)?,
+        Some(what) if what.contains('/') || what.ends_with(".json") => {
+            of_report(Path::new(what), args, presenter)?
+        }
+        Some(what) => of_kept(what, &store, args, presenter)?,
     };
-    let text = if args.json { as_json(&findings, is_file)? } else { text };
-    // A reader that has gone has seen enough.
-    let _ = out.write_all(text.as_bytes());
+    answer(out, &text)?;
     Ok(0)
 }
 
-/// A report holds no steps: they are shown from kept findings alone.
-fn of_report(finding: &Finding, report: &Report, presenter: &Presenter) -> String {
-    let result = report.results.iter().find(|plan| plan.finding.as_ref() == Some(&finding.id));
-    in_full(finding, result, Vec::new(), presenter) + "\n"
+/// Two lines for each kept finding, the newest first.
+fn list(store: &Store, args: &ShowArgs) -> Result<String, CliError> {
+    let all = store.all();
+    if args.json {
+        return as_json(&all.iter().map(|kept| &kept.finding).collect::<Vec<_>>());
+    }
+    let folder = args.out.display();
+    if all.is_empty() {
+        return Ok(format!(
+            "no finding is kept in {folder}; `hotfire run` and `hotfire replay` keep what they find\n"
+        ));
+    }
+    let entry = |kept: &Kept| {
+        let title = sanitize(&kept.finding.title, LINE_CHARS_MAX);
+        let (code, status) = (&kept.finding.code, &kept.finding.status);
+        let plan = sanitize(&kept.result.plan, usize::MAX);
+        let scenario = sanitize(&kept.result.scenario, LINE_CHARS_MAX);
+        format!("{}  {code} {status}: {title}\n    {scenario}: {plan}\n", kept.handle())
+    };
+    let text: String = all.iter().map(entry).collect();
+    let flag = store.flag();
+    let count = counted(all.len(), "finding");
+    Ok(format!("{text}\n{count}, the newest first; `hotfire show ID{flag}` shows one whole\n"))
 }
 
-/// One finding, or the list of a report's.
-fn as_json(findings: &[Finding], is_list: bool) -> Result<String, CliError> {
-    let text = match findings {
-        [finding] if !is_list => serde_json::to_string_pretty(finding),
-        findings => serde_json::to_string_pretty(findings),
+fn of_kept(
+    id: &str,
+    store: &Store,
+    args: &ShowArgs,
+    presenter: &Presenter,
+) -> Result<String, CliError> {
+    let (kept, company) = store.finding_and_company(id)?;
+    if args.json {
+        return as_json(&kept.finding);
+    }
+    let program = Plan::parse(&kept.observation.plan).map(|plan| Program::from(&plan)).ok();
+    let steps = program.map(|program| step_views(&kept.observation, &program));
+    let steps = steps.unwrap_or_default();
+    let mut text = in_full(&kept.finding, Some(&kept.result), steps, presenter);
+    if !company.is_empty() {
+        text.push_str("\nthe same finding by other plans:\n");
+        let flag = store.flag();
+        for other in &company {
+            let plan = sanitize(&other.result.plan, usize::MAX);
+            text.push_str(&format!("  hotfire show {}{flag}  {plan}\n", other.handle()));
+        }
+    }
+    Ok(text)
+}
+
+/// A report holds no steps: they are shown from kept findings alone.
+fn of_report(path: &Path, args: &ShowArgs, presenter: &Presenter) -> Result<String, CliError> {
+    let report: Report = read_json(path, "name a report written by --json, or a finding's id")?;
+    if args.json {
+        return as_json(&report.findings);
+    }
+    let result_of = |finding: &Finding| {
+        report.results.iter().find(|plan| plan.finding.as_ref() == Some(&finding.id))
     };
-    let failed =
-        |error: serde_json::Error| CliError::Write { path: "-".into(), error: error.into() };
-    Ok(text.map_err(failed)? + "\n")
+    let texts = report
+        .findings
+        .iter()
+        .map(|finding| in_full(finding, result_of(finding), Vec::new(), presenter) + "\n");
+    Ok(texts.collect::<String>() + &render_summary(&report, presenter.context()))
+}
+
+fn as_json<T: serde::Serialize>(value: &T) -> Result<String, CliError> {
+    let text = serde_json::to_string_pretty(value);
+    Ok(text.map_err(|error| CliError::Answer { error: error.into() })? + "\n")
 }
 
 fn in_full(
@@ -79,14 +125,10 @@ fn in_full(
         steps,
         tried: finding.reproduced,
         rate: rate.as_ref(),
+        also: &[],
+        whole: Whole::Here,
     };
     let mut text = render_finding(&view, presenter.context());
-    text.push_str("\nall evidence:\n");
-    for (number, evidence) in (1..).zip(&finding.evidence) {
-        let line = sanitize(&evidence.text, LINE_CHARS_MAX);
-        text.push_str(&format!("  {number}. {line} [{}]\n", evidence.source));
-    }
-    text.push_str(&threads(finding));
     if let Some(tail) = &finding.output_tail {
         for (name, lines) in [("standard output", &tail.stdout), ("standard error", &tail.stderr)] {
             if !lines.is_empty() {
@@ -96,25 +138,6 @@ fn in_full(
                 }
             }
         }
-    }
-    text
-}
-
-fn threads(finding: &Finding) -> String {
-    if finding.threads.is_empty() {
-        return String::new();
-    }
-    let mut text = "\nall threads of the victim:\n".to_owned();
-    for thread in &finding.threads {
-        let mark = if thread.crashed { " (crashed)" } else { "" };
-        let waits = thread.waits_on.as_deref().map(|on| format!(", waits on {on}"));
-        let name = sanitize(&thread.name, 64);
-        text.push_str(&format!(
-            "  {} `{name}`{mark}: {}{}\n",
-            thread.tid,
-            thread.state,
-            waits.unwrap_or_default()
-        ));
     }
     text
 }
@@ -134,7 +157,6 @@ pub(crate) fn explain(code: Option<&str>, out: &mut dyn Write) -> Result<u8, Cli
             .map(|title| format!("{title}\n"))
             .collect(),
     };
-    // A reader that has gone has seen enough.
-    let _ = out.write_all(text.as_bytes());
+    answer(out, &text)?;
     Ok(0)
 }

@@ -1,19 +1,30 @@
 //! Where findings are kept between invocations: `DIR/report.json` of the last one, and for each
-//! finding ever seen there `DIR/findings/ID.json` with the facts of the run that showed it.
+//! finding and plan ever seen there `DIR/findings/ID-PLAN.json` with the facts of the run that
+//! showed it. `ID` is the finding's, `PLAN` the plan's id: one finding by two plans is kept twice.
 //!
 //! Deliberately absent: bundles and an index; nothing needs them yet.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use hotfire_core::campaign::CampaignReport;
+use hotfire_core::campaign::{CampaignReport, SubjectReport, Watching};
 use hotfire_core::diagnose::Finding;
 use hotfire_core::observe::Observation;
-use hotfire_core::report::{PlanResult, Report, complete, plan_result};
+use hotfire_core::report::{PlanResult, Report, complete, plan_result, sanitize};
 use hotfire_plan::scenario::Limits;
+use hotfire_plan::{Plan, plan_id, shell_quote};
 use serde::{Deserialize, Serialize};
 
 use crate::error::CliError;
+
+/// Where findings are kept when nobody says otherwise.
+pub(crate) const DEFAULT: &str = ".hotfire";
+/// Digits of a plan's id that commands show; more are accepted.
+const PLAN_DIGITS: usize = 8;
+/// Findings that an error lists.
+const LISTED_MAX: usize = 8;
+/// The longest plan in such a list.
+const PLAN_CHARS_MAX: usize = 400;
 
 /// A finding with what it was made of.
 #[derive(Debug, Serialize, Deserialize)]
@@ -21,11 +32,20 @@ pub(crate) struct Kept {
     pub(crate) finding: Finding,
     pub(crate) result: PlanResult,
     pub(crate) limits: Limits,
+    #[serde(default)]
+    pub(crate) watching: Watching,
     pub(crate) observation: Observation,
 }
 
+impl Kept {
+    /// What names this finding by this plan.
+    pub(crate) fn handle(&self) -> String {
+        handle(&self.finding.id, &self.result.plan)
+    }
+}
+
 /// A folder of findings.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Store {
     folder: PathBuf,
 }
@@ -35,68 +55,151 @@ impl Store {
         Self { folder: folder.to_owned() }
     }
 
-    /// Keeps a report and its findings.
+    /// The command that shows a finding of a plan, safe to paste.
+    pub(crate) fn show_command(&self, finding: &Finding, subject: &SubjectReport) -> String {
+        let handle = handle(&finding.id, &subject.subject.plan.to_string());
+        format!("hotfire show {handle}{}", self.flag())
+    }
+
+    /// ` --out DIR`, where it is not the default.
+    pub(crate) fn flag(&self) -> String {
+        if self.folder == Path::new(DEFAULT) {
+            return String::new();
+        }
+        format!(" --out {}", shell_quote(&self.folder.display().to_string()))
+    }
+
+    /// Keeps a report and its findings. Without a finding, no folder is made.
     pub(crate) fn keep(&self, report: &Report, campaign: &CampaignReport) -> Result<(), CliError> {
-        let folder = self.folder.join("findings");
+        if report.findings.is_empty() && !self.folder.is_dir() {
+            return Ok(());
+        }
+        let folder = self.findings();
         std::fs::create_dir_all(&folder)
-            .map_err(|error| CliError::Write { path: folder.clone(), error })?;
+            .map_err(|error| CliError::Keep { path: folder.clone(), error })?;
         let mut seen = BTreeSet::new();
         for subject in &campaign.subjects {
+            let plan = plan_id(&subject.subject.plan);
             for (observation, finding) in subject.first_findings() {
-                if !seen.insert(&finding.id) {
+                let name = format!("{}-{plan}.json", finding.id);
+                if !seen.insert(name.clone()) {
                     continue;
                 }
                 let kept = Kept {
                     finding: complete(finding, subject),
                     result: plan_result(subject),
                     limits: subject.subject.limits,
+                    watching: subject.watching,
                     observation: observation.clone(),
                 };
-                write_json(&folder.join(format!("{}.json", finding.id)), &kept)?;
+                write_kept(&folder.join(name), &kept)?;
             }
         }
-        write_json(&self.folder.join("report.json"), report)
+        write_kept(&self.folder.join("report.json"), report)
     }
 
-    /// The finding whose id begins so.
+    /// The one finding whose id begins so.
     pub(crate) fn finding(&self, id: &str) -> Result<Kept, CliError> {
-        let folder = self.folder.join("findings");
-        let mut matching: Vec<PathBuf> = std::fs::read_dir(&folder)
-            .map(|entries| {
-                entries
-                    .filter_map(Result::ok)
-                    .map(|entry| entry.path())
-                    .filter(|path| starts_with(path, id))
-                    .collect()
+        let mut found = self.findings_of(id)?;
+        match (found.pop(), found.as_slice()) {
+            (Some(one), []) => Ok(one),
+            (last, _) => {
+                found.extend(last);
+                Err(self.many(id, &found))
+            }
+        }
+    }
+
+    /// The finding whose id begins so, by the plan that showed it last, and the handles and plans
+    /// of the others that show it.
+    pub(crate) fn finding_and_company(&self, id: &str) -> Result<(Kept, Vec<Kept>), CliError> {
+        let mut found = self.findings_of(id)?;
+        let ids: BTreeSet<&str> = found.iter().map(|kept| kept.finding.id.as_str()).collect();
+        if ids.len() > 1 {
+            return Err(self.many(id, &found));
+        }
+        match found.is_empty() {
+            true => Err(self.none(id)),
+            false => Ok((found.remove(0), found)),
+        }
+    }
+
+    /// Every kept finding, the newest first; files of another version are left out.
+    pub(crate) fn all(&self) -> Vec<Kept> {
+        self.files("").iter().filter_map(|path| read_json(path, "").ok()).collect()
+    }
+
+    /// All findings whose ids begin so, the newest first; at least one.
+    fn findings_of(&self, id: &str) -> Result<Vec<Kept>, CliError> {
+        let files = self.files(id);
+        if files.is_empty() {
+            return Err(self.none(id));
+        }
+        let help = "the file is no finding of this version: run the plan again";
+        files.iter().map(|path| read_json(path, help)).collect()
+    }
+
+    /// The files whose names begin so, the newest first.
+    fn files(&self, start: &str) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(self.findings());
+        let mut files: Vec<_> = entries
+            .into_iter()
+            .flatten()
+            .filter_map(Result::ok)
+            .filter(|entry| {
+                let name = entry.file_name().to_string_lossy().into_owned();
+                name.starts_with(start) && name.ends_with(".json")
             })
-            .unwrap_or_default();
-        matching.sort();
-        let missing =
-            |help: String| CliError::NoFinding { id: id.to_owned(), out: folder.clone(), help };
-        let path = match matching.as_slice() {
-            [path] => path,
-            [] => {
-                let help = "`hotfire run` and `hotfire replay` keep what they find; --out DIR \
-                            names another folder";
-                return Err(missing(help.to_owned()));
-            }
-            several => {
-                return Err(missing(format!(
-                    "{} findings begin so: give more digits",
-                    several.len()
-                )));
-            }
+            .map(|entry| {
+                let changed = entry.metadata().and_then(|data| data.modified()).ok();
+                (std::cmp::Reverse(changed), entry.path())
+            })
+            .collect();
+        files.sort();
+        files.into_iter().map(|(_, path)| path).collect()
+    }
+
+    fn findings(&self) -> PathBuf {
+        self.folder.join("findings")
+    }
+
+    fn none(&self, id: &str) -> CliError {
+        CliError::NoFinding { id: id.to_owned(), out: self.findings(), flag: self.flag() }
+    }
+
+    fn many(&self, id: &str, found: &[Kept]) -> CliError {
+        let line = |kept: &Kept| {
+            let plan = sanitize(&kept.result.plan, PLAN_CHARS_MAX);
+            format!("\n  {}  {} {}  {plan}", kept.handle(), kept.finding.code, kept.finding.status)
         };
-        read_json(path, "the file is no finding of this version: run the plan again")
+        let mut list: String = found.iter().take(LISTED_MAX).map(line).collect();
+        if found.len() > LISTED_MAX {
+            let flag = self.flag();
+            list.push_str(&format!(
+                "\n  … {} more: `hotfire show{flag}` lists all",
+                found.len() - LISTED_MAX
+            ));
+        }
+        CliError::ManyFindings { id: id.to_owned(), count: found.len(), list }
     }
 }
 
-fn starts_with(path: &Path, id: &str) -> bool {
-    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(id))
+/// The finding's id, and the first digits of its plan's.
+fn handle(id: &str, plan: &str) -> String {
+    let plan = Plan::parse(plan).map(|plan| plan_id(&plan)).unwrap_or_default();
+    let digits: String = plan.chars().take(PLAN_DIGITS).collect();
+    format!("{id}-{digits}")
+}
+
+fn write_kept<T: Serialize>(path: &Path, value: &T) -> Result<(), CliError> {
+    write_json(path, value).map_err(|error| match error {
+        CliError::Write { path, error } => CliError::Keep { path, error },
+        other => other,
+    })
 }
 
 /// Writes beside the file first, so that a full disk never leaves half a file in its place.
-pub(crate) fn write_json<T: serde::Serialize>(path: &Path, value: &T) -> Result<(), CliError> {
+pub(crate) fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), CliError> {
     let failed = |error| CliError::Write { path: path.to_owned(), error };
     let mut text = serde_json::to_string_pretty(value).map_err(|error| failed(error.into()))?;
     text.push('\n');

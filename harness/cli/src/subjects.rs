@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use hotfire_core::campaign::{Settings, Subject, kinds};
+use hotfire_core::campaign::{Settings, Subject, Watching, kinds};
 use hotfire_core::observe::LaunchMode;
 use hotfire_plan::scenario::{Expectation, Limits};
 use hotfire_plan::{EngineSpec, Item, Plan, Program};
@@ -43,17 +43,28 @@ pub(crate) fn of_replay(
     what: &str,
     runs: u32,
     shared: &SharedArgs,
-) -> Result<Vec<Subject>, CliError> {
-    let is_id = what.len() >= 4 && what.chars().all(|digit| digit.is_ascii_hexdigit());
-    let (text, limits) = if is_id {
+) -> Result<(Subject, SharedArgs), CliError> {
+    let mut shared = shared.clone();
+    let (text, limits) = if is_id(what) {
         let kept = Store::at(&shared.out).finding(what)?;
+        // As it was watched when the finding showed, unless the flags ask for less.
+        shared.no_ledger |= !kept.watching.ledger;
+        if !kept.watching.traced {
+            shared.trace = Trace::Off;
+        }
         (kept.observation.plan, kept.limits)
     } else {
         (read_plan_text(what)?, Limits::default())
     };
     let engine = shared.engine.as_deref().map(parse_engine).transpose()?;
     let subject = Subject { limits, ..from_plan(&text, engine, runs)? };
-    Ok(vec![with_limits(subject, shared)])
+    Ok((with_limits(subject, &shared), shared))
+}
+
+/// Hex digits of a finding, and those of a plan behind a `-`.
+fn is_id(what: &str) -> bool {
+    let digits = what.chars().all(|digit| digit.is_ascii_hexdigit() || digit == '-');
+    what.len() >= 4 && digits && what.starts_with(|first: char| first != '-')
 }
 
 /// The settings of a campaign; `fresh` makes every run a fresh process unless a mode is given.
@@ -71,8 +82,7 @@ pub(crate) fn settings(
     Settings {
         seed,
         mode: mode.or(fresh.then_some(LaunchMode::Spawn)),
-        traced: shared.trace == Trace::On,
-        ledger: !shared.no_ledger,
+        watching: Watching { traced: shared.trace == Trace::On, ledger: !shared.no_ledger },
         confirmations: if fresh { 0 } else { CONFIRMATIONS },
         host_program: host_program.to_owned(),
         environment: environment(scratch),

@@ -110,7 +110,7 @@ fn full_disk() {
     let done = workshop.run(&["replay", HEALTHY, "--runs", "1", "--json", "/dev/full"]);
     let texts = ["PASS", "error: cannot write /dev/full: No space left on device", "\nhelp: "];
     assert_told(&done, 110, &texts);
-    let texts = ["error: cannot write -: No space left on device", "\nhelp: "];
+    let texts = ["error: cannot write to standard output: No space left on device", "\nhelp: "];
     let mut command = workshop.command(&["replay", HEALTHY, "--runs", "1", "--json", "-"]);
     let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
     let child = command.stdout(full).output().unwrap();

@@ -15,6 +15,7 @@
 
 mod errors;
 mod interrupt;
+mod keep;
 mod kill;
 mod llama;
 mod output;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         interrupt::CASES,
         kill::CASES,
         output::CASES,
+        keep::CASES,
     ];
     let mut trials: Vec<Trial> = cases.concat().into_iter().map(trial).collect();
     trials.extend(llama::trials());

@@ -7,5 +7,5 @@ mod runner;
 mod subject;
 
 pub use pool::{Pool, PoolConfig, PoolEnd, Work};
-pub use runner::{Attempt, CampaignReport, SubjectReport, run_campaign};
-pub use subject::{Settings, Subject, kinds};
+pub use runner::{Attempt, CampaignReport, SubjectReport, Unrun, run_campaign};
+pub use subject::{Settings, Subject, Watching, kinds};

@@ -1,6 +1,6 @@
 //! The front's workers: a supervisor process each. A worker that dies costs one observation.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use hotfire_sys::signal::{SIGHUP, SIGINT, SIGTERM, SignalStream};
@@ -94,6 +94,12 @@ impl Pool {
     #[must_use]
     pub fn pids(&self) -> Vec<i32> {
         self.workers.iter().map(|worker| worker.pid).collect()
+    }
+
+    /// The ids of the jobs that workers run at this moment; those behind them have not begun.
+    #[must_use]
+    pub fn in_hand(&self) -> BTreeSet<u64> {
+        self.workers.iter().filter_map(|worker| Some(worker.jobs.front()?.id)).collect()
     }
 
     /// Runs a list of jobs; `on_done` gets each with its observation and may give more jobs.

@@ -5,10 +5,10 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use hotfire_plan::Program;
-use hotfire_sys::SysError;
+use hotfire_sys::{SysError, monotonic_ns};
 
 use super::pool::{Pool, PoolConfig, PoolEnd, Work};
-use super::subject::{Settings, Subject};
+use super::subject::{Settings, Subject, Watching};
 use crate::diagnose::{Context, Finding, Reproduced, diagnose, skip_reason};
 use crate::judge::{BaselineEntry, PlanVerdict, Rate, RunResult, judge, wilson};
 use crate::observe::{Fact, LaunchMode, Observation};
@@ -56,6 +56,11 @@ pub struct SubjectReport {
     pub verdict: PlanVerdict,
     /// The interval of the failure rate in fresh processes; `None` when there was no failure.
     pub rate: Option<Rate>,
+    /// How its runs were watched.
+    pub watching: Watching,
+    /// From the begin of its first run to the end of its last, microseconds. Its runs may lie
+    /// beside one another, and between them may lie runs of other plans.
+    pub wall_us: u64,
 }
 
 impl SubjectReport {
@@ -80,7 +85,6 @@ impl SubjectReport {
     #[must_use]
     pub fn reproduced(&self, id: &str) -> Option<Reproduced> {
         let fresh = || fresh(&self.attempts);
-        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         let of = count(fresh().count());
         let failed = count(fresh().filter(|attempt| attempt.shows(id)).count());
         (of > 0).then_some(Reproduced { failed, of })
@@ -94,12 +98,25 @@ pub struct CampaignReport {
     pub subjects: Vec<SubjectReport>,
     /// The baseline's entries, judged by all subjects; empty when the campaign ended early.
     pub baseline: Vec<BaselineEntry>,
-    /// Subjects that were never run.
-    pub unrun: usize,
+    /// Subjects with runs that were not made, in the order given; empty unless it ended early.
+    pub unrun: Vec<Unrun>,
     /// The signal that ended the campaign early.
     pub interrupted: Option<i32>,
     /// Why workers could not be kept alive; the campaign ended early.
     pub failure: Option<String>,
+}
+
+/// What an early end kept from being run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Unrun {
+    /// What was to be run.
+    pub subject: Subject,
+    /// How many runs are missing, confirmations included.
+    pub missing: u32,
+    /// How many of these were under way and were ended.
+    pub in_flight: u32,
+    /// How many runs were made.
+    pub made: u32,
 }
 
 /// Which run of which subject a job is.
@@ -117,6 +134,8 @@ struct Progress {
     handed_out: u32,
     confirmed: bool,
     seen: BTreeSet<String>,
+    /// When the first run began and the last ended (CLOCK_MONOTONIC, nanoseconds).
+    span_ns: Option<(u64, u64)>,
     attempts: Vec<Attempt>,
     report: Option<SubjectReport>,
 }
@@ -144,14 +163,17 @@ pub fn run_campaign(
     on_subject: &mut dyn FnMut(&SubjectReport),
 ) -> Result<CampaignReport, SysError> {
     let mut campaign = Campaign::new(settings, subjects, on_subject);
-    let end = Pool::start(pool)?.work(&mut campaign);
+    let mut pool = Pool::start(pool)?;
+    let end = pool.work(&mut campaign);
+    let in_hand = pool.in_hand();
+    drop(pool);
     let (interrupted, failure) = match end {
         PoolEnd::Finished => (None, None),
         PoolEnd::Interrupted(signal) => (Some(signal), None),
         PoolEnd::Failed(error) => (None, Some(error.to_string())),
     };
+    let unrun = campaign.unrun(&in_hand);
     let reports = campaign.into_reports();
-    let unrun = subjects.len() - reports.len();
     Ok(CampaignReport { subjects: reports, baseline: Vec::new(), unrun, interrupted, failure })
 }
 
@@ -179,6 +201,7 @@ impl Work for Campaign<'_> {
         let fails = !attempt.findings.is_empty() && !attempt.is_blind();
         if let Some(progress) = self.progress.get_mut(subject) {
             progress.open = progress.open.saturating_sub(1);
+            progress.extend_span(attempt.wall_us);
             progress.attempts.push(attempt);
         }
         if fails && !confirmation {
@@ -223,7 +246,7 @@ impl<'a> Campaign<'a> {
     fn attempt(&mut self, subject: usize, observation: Observation) -> Option<Attempt> {
         let context = Context {
             program: self.programs.get(subject)?,
-            ledger_used: self.settings.ledger,
+            ledger_used: self.settings.watching.ledger,
             host_module: self.host_module.as_deref(),
         };
         let mut findings = diagnose(&observation, &context);
@@ -269,26 +292,63 @@ impl<'a> Campaign<'a> {
     fn judge(&mut self, index: usize) {
         let Some(subject) = self.subjects.get(index) else { return };
         let Some(progress) = self.progress.get_mut(index) else { return };
-        let attempts = std::mem::take(&mut progress.attempts);
-        let report = progress.report.insert(judged(subject, attempts));
+        let report = judged(subject, progress, self.settings.watching);
+        let report = progress.report.insert(report);
         (self.on_subject)(report);
     }
 
     /// The reports of all subjects that had a run; those that were interrupted are judged by what
     /// they had.
     fn into_reports(self) -> Vec<SubjectReport> {
+        let watching = self.settings.watching;
         self.progress
             .into_iter()
             .zip(self.subjects)
-            .filter_map(|(progress, subject)| {
+            .filter_map(|(mut progress, subject)| {
                 let had_runs = !progress.attempts.is_empty();
-                progress.report.or_else(|| had_runs.then(|| judged(subject, progress.attempts)))
+                let report = progress.report.take();
+                report.or_else(|| had_runs.then(|| judged(subject, &mut progress, watching)))
+            })
+            .collect()
+    }
+
+    /// What was asked for and not made; `in_hand` are the jobs that workers ran at the end.
+    fn unrun(&self, in_hand: &BTreeSet<u64>) -> Vec<Unrun> {
+        let under_way = |index: usize| {
+            let tickets = in_hand.iter().filter_map(|id| self.tickets.get(id));
+            count(tickets.filter(|ticket| ticket.subject == index).count())
+        };
+        self.progress
+            .iter()
+            .zip(self.subjects)
+            .enumerate()
+            .filter(|(_, (progress, _))| progress.open > 0)
+            .map(|(index, (progress, subject))| Unrun {
+                subject: subject.clone(),
+                missing: progress.open,
+                in_flight: under_way(index),
+                made: count(progress.attempts.len()),
             })
             .collect()
     }
 }
 
-fn judged(subject: &Subject, attempts: Vec<Attempt>) -> SubjectReport {
+impl Progress {
+    /// A run of this length has just ended.
+    fn extend_span(&mut self, wall_us: u64) {
+        let now = monotonic_ns();
+        let begun = now.saturating_sub(wall_us.saturating_mul(1000));
+        let first = self.span_ns.map_or(begun, |(first, _)| first.min(begun));
+        self.span_ns = Some((first, now));
+    }
+}
+
+fn count(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+fn judged(subject: &Subject, progress: &mut Progress, watching: Watching) -> SubjectReport {
+    let attempts = std::mem::take(&mut progress.attempts);
     let results: Vec<RunResult> = attempts
         .iter()
         .map(|attempt| RunResult { findings: attempt.findings.clone(), skip: attempt.skip.clone() })
@@ -298,7 +358,8 @@ fn judged(subject: &Subject, attempts: Vec<Attempt>) -> SubjectReport {
         (failed + u32::from(!attempt.findings.is_empty()), of + 1)
     });
     let rate = (verdict.failed > 0 && of > 0).then(|| wilson(failed, of));
-    SubjectReport { subject: subject.clone(), attempts, verdict, rate }
+    let wall_us = progress.span_ns.map_or(0, |(first, last)| last.saturating_sub(first) / 1000);
+    SubjectReport { subject: subject.clone(), attempts, verdict, rate, watching, wall_us }
 }
 
 /// Runs in fresh processes that could be observed.

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use hotfire_plan::model::Operation;
 use hotfire_plan::scenario::{Expectation, Limits};
 use hotfire_plan::{EngineSpec, Item, Plan};
+use serde::{Deserialize, Serialize};
 
 use crate::observe::LaunchMode;
 use crate::supervise::{HostProgram, Job};
@@ -29,6 +30,21 @@ pub struct Subject {
     pub runs: u32,
 }
 
+/// How runs are watched: what it was when a finding showed belongs to seeing it again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watching {
+    /// Whether runs are traced; see [`Job::traced`].
+    pub traced: bool,
+    /// Whether engines may report to the ledger.
+    pub ledger: bool,
+}
+
+impl Default for Watching {
+    fn default() -> Self {
+        Self { traced: true, ledger: true }
+    }
+}
+
 /// Settings of a campaign.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -36,10 +52,8 @@ pub struct Settings {
     pub seed: u64,
     /// How children are made; `None`: forked where every engine is linked in, else spawned.
     pub mode: Option<LaunchMode>,
-    /// Whether runs are traced; see [`Job::traced`].
-    pub traced: bool,
-    /// Whether engines may report to the ledger.
-    pub ledger: bool,
+    /// How runs are watched.
+    pub watching: Watching,
     /// How often a failing plan is repeated in fresh processes.
     pub confirmations: u32,
     /// The program that hosts engines.
@@ -65,9 +79,9 @@ impl Settings {
             },
             plan: subject.plan.to_string(),
             mode,
-            traced: self.traced,
+            traced: self.watching.traced,
             seed: mix(self.seed, u64::from(run)),
-            ledger: self.ledger,
+            ledger: self.watching.ledger,
             limits: subject.limits,
         }
     }
@@ -79,7 +93,7 @@ impl Settings {
     pub fn mode_for(&self, subject: &Subject) -> LaunchMode {
         let linked = kinds(&subject.plan).iter().all(|kind| self.linked_kinds.contains(kind));
         match self.mode {
-            _ if !subject.plan.env.is_empty() || !self.traced => LaunchMode::Spawn,
+            _ if !subject.plan.env.is_empty() || !self.watching.traced => LaunchMode::Spawn,
             Some(mode) => mode,
             None if linked => LaunchMode::Fork,
             None => LaunchMode::Spawn,
@@ -140,8 +154,7 @@ mod tests {
         Settings {
             seed: 1,
             mode,
-            traced: true,
-            ledger: true,
+            watching: Watching::default(),
             confirmations: 5,
             host_program: "/bin/x".into(),
             environment: vec!["A=1".into()],
@@ -164,7 +177,8 @@ mod tests {
         assert_eq!(settings(None).mode_for(&foreign), LaunchMode::Spawn);
         assert_eq!(settings(Some(LaunchMode::Fork)).mode_for(&foreign), LaunchMode::Fork);
         assert_eq!(settings(Some(LaunchMode::Fork)).mode_for(&own), LaunchMode::Spawn);
-        let untraced = Settings { traced: false, ..settings(None) };
+        let watching = Watching { traced: false, ledger: true };
+        let untraced = Settings { watching, ..settings(None) };
         assert_eq!(untraced.mode_for(&linked), LaunchMode::Spawn);
         let job = settings(None).job(&own, 7, 0, LaunchMode::Spawn);
         assert_eq!(job.host.environment, ["A=1", "K=V"]);

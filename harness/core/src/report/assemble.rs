@@ -8,8 +8,8 @@ use hotfire_plan::scenario::Limits;
 use hotfire_plan::shell_quote;
 
 use super::SCHEMA_VERSION;
-use super::json::{PlanResult, Report, Summary, Unavailable};
-use crate::campaign::{CampaignReport, SubjectReport};
+use super::json::{PlanResult, Report, Summary, Unavailable, UnrunPlan};
+use crate::campaign::{CampaignReport, SubjectReport, Unrun};
 use crate::diagnose::Finding;
 use crate::judge::exit_code;
 
@@ -65,11 +65,13 @@ pub fn assemble(campaign: &CampaignReport, invocation: &Invocation) -> Report {
         findings,
         baseline: campaign.baseline.clone(),
         unavailable: unavailable(campaign),
+        interrupted: campaign.interrupted.map(hotfire_sys::signal::name),
+        unrun: campaign.unrun.iter().map(unrun_plan).collect(),
     }
 }
 
 /// The command that shows a plan again, safe to paste into a shell: limits that are not the
-/// defaults belong to it.
+/// defaults and how the runs were watched belong to it.
 fn reproduce_command(report: &SubjectReport) -> String {
     let subject = &report.subject;
     let defaults = Limits::default();
@@ -79,6 +81,12 @@ fn reproduce_command(report: &SubjectReport) -> String {
     }
     if subject.limits.run_ms != defaults.run_ms {
         command.push_str(&format!(" --timeout {}ms", subject.limits.run_ms));
+    }
+    if !report.watching.ledger {
+        command.push_str(" --no-ledger");
+    }
+    if !report.watching.traced {
+        command.push_str(" --trace off");
     }
     command
 }
@@ -122,6 +130,17 @@ pub fn complete(finding: &Finding, subject: &SubjectReport) -> Finding {
         reproduced: subject.reproduced(&finding.id),
         reproduce: Some(reproduce_command(subject)),
         ..finding.clone()
+    }
+}
+
+fn unrun_plan(unrun: &Unrun) -> UnrunPlan {
+    UnrunPlan {
+        scenario: unrun.subject.scenario.clone(),
+        engine: unrun.subject.engine.to_string(),
+        plan: unrun.subject.plan.to_string(),
+        missing: unrun.missing,
+        in_flight: unrun.in_flight,
+        made: unrun.made,
     }
 }
 

@@ -1,13 +1,15 @@
 //! A finding as a compiler would print it: at most 24 lines of 80 to 98 columns (commands, which
-//! are there to be copied, may be longer), the cause within the first three.
+//! are there to be copied, may be longer), the cause within the first three. A view without a
+//! command that shows the whole is the whole: there, nothing is cut.
 //!
 //! Deliberately absent: anything that is not in the finding or its view; what is cut is said.
 
 use hotfire_plan::shell_quote;
 
 use super::colour::{RenderContext, Tone};
+use super::lines::counted;
 use super::sanitize::sanitize;
-use super::view::{FindingView, StepView};
+use super::view::{FindingView, StepView, Whole};
 use crate::diagnose::{Finding, FindingThread, Frame};
 
 /// Lines of a finding, in all.
@@ -15,21 +17,23 @@ const LINES_MAX: usize = 24;
 const STEPS_MAX: usize = 6;
 const FRAMES_MAX: usize = 3;
 const THREADS_MAX: usize = 3;
+const ALSO_MAX: usize = 3;
 /// Evidence gets what the other parts leave, and never less.
 const EVIDENCE_MIN: usize = 3;
 
 /// The finding's text, with a newline at each line's end.
 #[must_use]
 pub fn render_finding(view: &FindingView<'_>, context: &RenderContext) -> String {
-    let page = Page { context: *context, columns: context.columns() };
+    let page =
+        Page { context: *context, columns: context.columns(), is_whole: view.whole == Whole::Here };
     let head = page.head(view);
     let steps = page.steps(view);
     let threads = page.threads(view.finding);
-    let tried = page.tried(view);
+    let tried = [page.tried(view), page.also(view)].concat();
     let commands = page.commands(view);
     let used = head.len() + steps.len() + threads.len() + tried.len() + commands.len();
     let evidence_max = LINES_MAX.saturating_sub(used).max(EVIDENCE_MIN);
-    let evidence = page.evidence(view.finding, evidence_max);
+    let evidence = page.evidence(view, evidence_max);
     let mut text = String::new();
     for line in [head, steps, threads, evidence, tried, commands].concat() {
         text.push_str(line.trim_end());
@@ -41,12 +45,19 @@ pub fn render_finding(view: &FindingView<'_>, context: &RenderContext) -> String
 struct Page {
     context: RenderContext,
     columns: usize,
+    is_whole: bool,
 }
 
 impl Page {
     /// One line of clean text that fits behind `used` columns.
     fn fit(&self, text: &str, used: usize) -> String {
-        sanitize(text, self.columns.saturating_sub(used))
+        let room = if self.is_whole { usize::MAX } else { self.columns.saturating_sub(used) };
+        sanitize(text, room)
+    }
+
+    /// How many of a list are shown: the whole shows all.
+    fn at_most(&self, most: usize) -> usize {
+        if self.is_whole { usize::MAX } else { most }
     }
 
     fn head(&self, view: &FindingView<'_>) -> Vec<String> {
@@ -73,7 +84,7 @@ impl Page {
 
     fn steps(&self, view: &FindingView<'_>) -> Vec<String> {
         let matters = view.finding.step.as_ref().map(|step| step.index);
-        let shown = window(&view.steps, matters);
+        let shown = if self.is_whole { &view.steps } else { window(&view.steps, matters) };
         let before = shown.first().map_or(0, |step| step.index.saturating_sub(1));
         let last = view.steps.last().map_or(0, |step| step.index);
         let behind = last.saturating_sub(shown.last().map_or(last, |step| step.index));
@@ -105,23 +116,30 @@ impl Page {
             finding.threads.iter().filter(|thread| thread.crashed).collect();
         if let Some(thread) = crashed.first() {
             let mut lines = vec![self.fit(&thread_line(thread, finding), 0)];
-            let frames = (0..).zip(&thread.frames).take(FRAMES_MAX);
+            let frames = (0..).zip(&thread.frames).take(self.at_most(FRAMES_MAX));
             lines.extend(frames.map(|(at, frame)| self.fit(&frame_line(at, frame), 0)));
+            if self.is_whole {
+                let others = finding.threads.iter().filter(|other| other.tid != thread.tid);
+                lines.extend(others.map(|other| self.fit(&thread_line(other, finding), 0)));
+            }
             return lines;
         }
+        let shown = self.at_most(THREADS_MAX);
         let mut lines: Vec<String> = finding
             .threads
             .iter()
-            .take(THREADS_MAX)
+            .take(shown)
             .map(|thread| self.fit(&thread_line(thread, finding), 0))
             .collect();
-        if finding.threads.len() > THREADS_MAX {
-            lines.push(format!("   = … {} more threads", finding.threads.len() - THREADS_MAX));
+        if let Some(more) = finding.threads.len().checked_sub(shown).filter(|more| *more > 0) {
+            lines.push(format!("   = … {}", counted(more, "more thread")));
         }
         lines
     }
 
-    fn evidence(&self, finding: &Finding, lines_max: usize) -> Vec<String> {
+    fn evidence(&self, view: &FindingView<'_>, lines_max: usize) -> Vec<String> {
+        let finding = view.finding;
+        let lines_max = self.at_most(lines_max);
         let all = finding.evidence.len();
         let shown = if all > lines_max { lines_max.saturating_sub(1) } else { all };
         let mut lines: Vec<String> = (1..)
@@ -136,20 +154,40 @@ impl Page {
             })
             .collect();
         if shown < all {
-            lines.push(format!("   = … {} more in `hotfire show {}`", all - shown, finding.id));
+            let place = match view.whole {
+                Whole::By(command) => format!("`{command}`"),
+                Whole::Here | Whole::Nowhere => "the report of --json FILE".to_owned(),
+            };
+            lines.push(format!("   = … {} more in {place}", all - shown));
         }
         lines
     }
 
     fn tried(&self, view: &FindingView<'_>) -> Vec<String> {
-        let Some(tried) = view.tried.or(view.finding.reproduced) else { return Vec::new() };
+        let Some(tried) = view.tried.or(view.finding.reproduced) else {
+            // Nothing of the engine was seen where the code is of the environment.
+            let is_seen = !view.finding.code.starts_with('E');
+            let text = "   = shown in forked children only: a rate comes from fresh processes";
+            return is_seen.then(|| text.to_owned()).into_iter().collect();
+        };
         let interval = view.rate.map(|rate| {
             let percent = |end: f64| format!("{:.0}", end * 100.0);
             format!(", {} to {} % (Wilson, 95 %)", percent(rate.low), percent(rate.high))
         });
-        let text =
-            format!("   = shown by {} of {} runs in fresh processes", tried.failed, tried.of);
+        let runs = if tried.of == 1 { "run in a fresh process" } else { "runs in fresh processes" };
+        let text = format!("   = shown by {} of {} {runs}", tried.failed, tried.of);
         vec![self.fit(&format!("{text}{}", interval.unwrap_or_default()), 0)]
+    }
+
+    /// The plan's other findings.
+    fn also(&self, view: &FindingView<'_>) -> Vec<String> {
+        let shown = self.at_most(ALSO_MAX);
+        let line = |other: &String| format!("   = also: {}", sanitize(other, usize::MAX));
+        let mut lines: Vec<String> = view.also.iter().take(shown).map(line).collect();
+        if let Some(more) = view.also.len().checked_sub(shown).filter(|more| *more > 0) {
+            lines.push(format!("   = also: {}", counted(more, "more finding")));
+        }
+        lines
     }
 
     fn commands(&self, view: &FindingView<'_>) -> Vec<String> {
@@ -163,7 +201,9 @@ impl Page {
         lines.extend(
             replay.map(|command| format!("  see it again: {}", sanitize(&command, usize::MAX))),
         );
-        lines.push(format!("  see it whole: hotfire show {}", finding.id));
+        if let Whole::By(command) = view.whole {
+            lines.push(format!("  see it whole: {command}"));
+        }
         lines.push(format!("  what it is:   hotfire explain {}", finding.code));
         lines
     }

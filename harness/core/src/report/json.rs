@@ -33,6 +33,12 @@ pub struct Report {
     /// What could not be seen.
     #[serde(default)]
     pub unavailable: Vec<Unavailable>,
+    /// The signal that ended the invocation early; then `unrun` tells what is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interrupted: Option<String>,
+    /// Plans with runs that were not made; empty unless the invocation ended early.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unrun: Vec<UnrunPlan>,
 }
 
 /// Counts of one invocation.
@@ -86,6 +92,23 @@ pub struct PlanResult {
     /// Why it was skipped or blind, or is not as expected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+}
+
+/// A plan with runs that were not made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct UnrunPlan {
+    /// The scenario's name; `plan` for one given on the command line.
+    pub scenario: String,
+    /// The engine, as in plan text.
+    pub engine: String,
+    /// The plan, canonical text.
+    pub plan: String,
+    /// Runs that are missing, confirmations included.
+    pub missing: u32,
+    /// How many of these were under way when the invocation was stopped.
+    pub in_flight: u32,
+    /// Runs that were made; they are judged in `results` where there are any.
+    pub made: u32,
 }
 
 /// What could not be seen.

@@ -92,6 +92,8 @@ pub fn render_summary(report: &Report, context: &RenderContext) -> String {
     )
 }
 
-fn counted(number: usize, one: &str) -> String {
+/// A number with its noun.
+#[must_use]
+pub fn counted(number: usize, one: &str) -> String {
     if number == 1 { format!("1 {one}") } else { format!("{number} {one}s") }
 }

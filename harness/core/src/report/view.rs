@@ -26,6 +26,21 @@ pub struct FindingView<'a> {
     pub tried: Option<Reproduced>,
     /// The interval of that rate.
     pub rate: Option<&'a Rate>,
+    /// What else the same plan showed, and how to see it; a line each.
+    pub also: &'a [String],
+    /// Where the finding is shown whole.
+    pub whole: Whole<'a>,
+}
+
+/// Where a finding is shown whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whole<'a> {
+    /// On this page: nothing is cut.
+    Here,
+    /// By this command.
+    By(&'a str),
+    /// Nowhere but in a JSON report: it could not be kept.
+    Nowhere,
 }
 
 /// One step of the plan with what became of it.

@@ -4,8 +4,8 @@ use hotfire_core::diagnose::{Code, Finding, Reproduced};
 use hotfire_core::judge::wilson;
 use hotfire_core::observe::{DescendantEnd, StallReason};
 use hotfire_core::report::{
-    FindingView, PlanResult, RenderContext, Report, Summary, render_finding, render_result_line,
-    render_summary, schema, step_views,
+    FindingView, PlanResult, RenderContext, Report, Summary, Whole, render_finding,
+    render_result_line, render_summary, schema, step_views,
 };
 
 use crate::build::{
@@ -25,6 +25,8 @@ fn render(case: &Case, finding: &Finding, context: &RenderContext) -> String {
         steps: step_views(&case.observation, &case.program),
         tried: Some(Reproduced { failed: 9, of: 10 }),
         rate: Some(&rate),
+        also: &[],
+        whole: Whole::By("hotfire show 7c1e-8f02"),
     };
     render_finding(&view, context)
 }
@@ -191,6 +193,8 @@ fn report(results: Vec<PlanResult>) -> Report {
         findings: Vec::new(),
         baseline: Vec::new(),
         unavailable: Vec::new(),
+        interrupted: None,
+        unrun: Vec::new(),
     }
 }
 
