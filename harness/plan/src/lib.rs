@@ -19,6 +19,7 @@ mod plan;
 mod print;
 mod program;
 pub mod scenario;
+mod soak;
 mod suggest;
 pub mod words;
 
@@ -28,3 +29,4 @@ pub use identity::{plan_id, shell_quote};
 pub use parse::{DEPTH_MAX, LANES_MAX, PLAN_BYTES_MAX, REPEAT_MAX, STEPS_MAX};
 pub use plan::{Args, ENGINE_PLACEHOLDER, EngineSpec, Expect, Fault, Item, Plan, Step};
 pub use program::{Lane, Node, Program, StepIndex};
+pub use soak::{NotSoaked, Soaked};

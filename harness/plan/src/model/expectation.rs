@@ -36,6 +36,15 @@ pub fn expectations(program: &Program) -> Vec<StepExpectation> {
     machine.expectations
 }
 
+/// What each slot that the program names may be in when its last step has ended.
+#[must_use]
+pub fn final_states(program: &Program) -> BTreeMap<String, States> {
+    let mut machine =
+        Machine { program, slots: Slots::new(), has_ended: false, expectations: Vec::new() };
+    machine.run(&program.body);
+    machine.slots
+}
+
 /// What each named slot may be in; a slot that is not there is absent.
 type Slots = BTreeMap<String, States>;
 

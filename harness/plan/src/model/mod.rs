@@ -9,7 +9,7 @@ mod operation;
 mod state;
 mod table;
 
-pub use expectation::{StepExpectation, expectations};
+pub use expectation::{StepExpectation, expectations, final_states};
 pub use operation::Operation;
 pub use state::{SlotState, States};
 pub(crate) use table::is_host_argument;
