@@ -5,11 +5,13 @@
 //!
 //! Deliberately absent: what the facts mean, and any policy (see hotfire-core).
 
+mod bounded;
 mod clock;
 mod descriptors;
 mod error;
 mod file;
 mod launcher;
+pub mod machine;
 mod memory;
 mod pipe;
 mod poll;
@@ -23,6 +25,7 @@ mod spawn;
 mod trace;
 mod wait;
 
+pub use bounded::{BoundedRun, run_bounded};
 pub use clock::monotonic_ns;
 pub use descriptors::close_rest_on_exec;
 pub use error::SysError;
