@@ -47,6 +47,15 @@ pub(crate) enum Verb {
         /// The code; without one, all codes are listed
         code: Option<String>,
     },
+    /// A shell's "Segmentation fault", then what Hotfire says of the same program
+    Demo(DemoArgs),
+    /// Say what can be seen on this machine, and how to mend what can't
+    Doctor(DoctorArgs),
+    /// Print a script that completes hotfire's verbs and flags in a shell
+    Completions {
+        /// The shell
+        shell: CompletionShell,
+    },
 }
 
 /// `hotfire run`.
@@ -153,6 +162,38 @@ pub(crate) struct ShowArgs {
     /// Where findings are kept
     #[arg(long, value_name = "DIR", default_value = crate::store::DEFAULT)]
     pub(crate) out: PathBuf,
+}
+
+/// `hotfire demo`.
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Keep the finding in this folder, for show and replay
+    #[arg(long, value_name = "DIR", default_value = crate::store::DEFAULT)]
+    pub(crate) out: PathBuf,
+}
+
+const DOCTOR_CODES: &str = "\
+Exit status: 0 all that hotfire needs is here · 96 something that runs need is missing · 97 runs
+could not be observed (ptrace).";
+
+/// `hotfire doctor`.
+#[derive(Debug, Args)]
+#[command(after_help = DOCTOR_CODES)]
+pub(crate) struct DoctorArgs {
+    /// Print the checks as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Shells that completions are made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CompletionShell {
+    /// Bash: source <(hotfire completions bash)
+    Bash,
+    /// Zsh: put it as _hotfire into a folder of $fpath
+    Zsh,
+    /// Fish: put it into ~/.config/fish/completions/hotfire.fish
+    Fish,
 }
 
 fn parse_seed(text: &str) -> Result<u64, String> {

@@ -12,6 +12,8 @@ pub(crate) mod status {
     pub(crate) const INTERNAL: u8 = 70;
     /// Something that the run needs is not here.
     pub(crate) const SET_UP: u8 = 96;
+    /// What is required could not be observed.
+    pub(crate) const BLIND: u8 = 97;
     /// A report could not be written.
     pub(crate) const REPORT: u8 = 110;
 }

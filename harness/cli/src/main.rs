@@ -10,6 +10,10 @@ use clap::Parser;
 
 mod answer;
 mod args;
+mod completions;
+mod demo;
+mod doctor;
+mod doctor_checks;
 mod error;
 mod internal;
 mod list;
@@ -53,6 +57,9 @@ fn perform(cli: &Cli) -> ExitCode {
         Verb::List(args) => list::list(args, &mut out),
         Verb::Show(args) => show::show(args, &presenter, &mut out),
         Verb::Explain { code } => show::explain(code.as_deref(), &mut out),
+        Verb::Demo(args) => demo::demo(args, &presenter, &mut out),
+        Verb::Doctor(args) => doctor::doctor(args, &mut out),
+        Verb::Completions { shell } => completions::completions(*shell, &mut out),
     };
     match done {
         Ok(status) => ExitCode::from(status),

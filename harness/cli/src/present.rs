@@ -56,6 +56,7 @@ impl Presenter {
         let out = match &cli.verb {
             Verb::Run(args) => &args.shared.out,
             Verb::Replay(args) => &args.shared.out,
+            Verb::Demo(args) => &args.out,
             _ => Path::new(store::DEFAULT),
         };
         let store = Store::at(out);
@@ -193,9 +194,16 @@ impl Presenter {
     }
 
     fn finding(&self, subject: &SubjectReport, kept: bool) {
-        let Some((observation, finding)) = subject.main_finding() else {
-            return;
-        };
+        if let Some(text) = self.finding_text(subject, kept) {
+            self.text(&text);
+            self.line("");
+        }
+    }
+
+    /// The finding that a verdict is about, as a compiler would print it; none where all passed.
+    /// `kept`: it can be shown whole from the store.
+    pub(crate) fn finding_text(&self, subject: &SubjectReport, kept: bool) -> Option<String> {
+        let (observation, finding) = subject.main_finding()?;
         let engine = subject.subject.engine.to_string();
         let program = Program::from(&subject.subject.plan);
         let tried = subject.reproduced(&finding.id);
@@ -213,14 +221,14 @@ impl Presenter {
             also: &also,
             whole: if kept { Whole::By(&whole) } else { Whole::Nowhere },
         };
-        self.text(&render_finding(&view, &self.context));
+        let mut text = render_finding(&view, &self.context);
         // Such a finding tells of the machine, so that its next step is not another run.
         if finding.code.starts_with('E')
             && let Some(step) = page_of(&finding.code).and_then(next_step)
         {
-            self.text(&wrap(&format!("help: {step}"), self.context.width));
+            text.push_str(&wrap(&format!("help: {step}"), self.context.width));
         }
-        self.line("");
+        Some(text)
     }
 
     /// The other findings of the plan, a line each. A run that could not be seen is none of the

@@ -94,7 +94,8 @@ fn write_report(
     }
 }
 
-fn processors() -> usize {
+/// As many workers as there are processors.
+pub(crate) fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 

@@ -90,7 +90,8 @@ pub(crate) fn settings(
     }
 }
 
-fn environment(scratch: &Path) -> Vec<String> {
+/// What every child finds in its environment.
+pub(crate) fn environment(scratch: &Path) -> Vec<String> {
     let passed = PASSED_ON.iter().filter_map(|key| {
         let value = std::env::var(key).ok()?;
         Some(format!("{key}={value}"))

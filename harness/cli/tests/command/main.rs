@@ -14,6 +14,7 @@
 )]
 
 mod errors;
+mod first;
 mod interrupt;
 mod keep;
 mod kill;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
     let cases = [
         replay::CASES,
         errors::CASES,
+        first::CASES,
         refusals::CASES,
         interrupt::CASES,
         kill::CASES,

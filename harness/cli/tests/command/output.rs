@@ -122,7 +122,10 @@ fn help_has_working_verbs_only() {
     let (_, verbs) = help.split_once("Commands:\n").unwrap();
     let verbs = verbs.lines().take_while(|line| !line.is_empty());
     let verbs: Vec<&str> = verbs.map(|line| line.split_whitespace().next().unwrap()).collect();
-    assert_eq!(verbs, ["run", "replay", "list", "show", "explain", "help"]);
+    assert_eq!(
+        verbs,
+        ["run", "replay", "list", "show", "explain", "demo", "doctor", "completions", "help"]
+    );
     assert!(!help.contains("__"), "{help}");
     for verb in verbs {
         assert_eq!(workshop.run(&["help", verb]).status, 0, "{verb}");

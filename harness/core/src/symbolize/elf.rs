@@ -72,6 +72,12 @@ impl Elf {
     }
 }
 
+/// The build-id of an ELF file in hex; `None` when it has none or cannot be read.
+#[must_use]
+pub fn file_build_id(path: &str) -> Option<String> {
+    Elf::read(path)?.build_id
+}
+
 fn build_id<'data>(file: &impl Object<'data>) -> Option<String> {
     let bytes = file.build_id().ok()??;
     Some(bytes.iter().take(64).map(|byte| format!("{byte:02x}")).collect())

@@ -6,4 +6,5 @@
 mod elf;
 mod locate;
 
+pub use elf::file_build_id;
 pub use locate::Symbolizer;
