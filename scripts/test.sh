@@ -62,7 +62,7 @@ stage() { # NAME COMMAND…
 # Each tool that is missing, installed from its Debian package.
 install_tools() {
     local tool package packages=() root=()
-    for tool in gcc:gcc g++:g++ gdb:gdb python3:python3 npm:npm curl:curl; do
+    for tool in gcc:gcc g++:g++ gdb:gdb python3:python3 npm:npm curl:curl xmllint:libxml2-utils; do
         package=${tool#*:}
         has "${tool%%:*}" || packages+=("$package")
     done

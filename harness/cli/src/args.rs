@@ -117,6 +117,12 @@ pub(crate) struct SharedArgs {
     /// Write the report as JSON (docs/schema.json) to FILE, or - for standard output
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
+    /// Write the report as JUnit XML to FILE, for GitLab, Jenkins and others (docs/ci.md)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
+    /// Annotations and a step summary of GitHub Actions; auto: where GITHUB_ACTIONS is true
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = GitHub::Auto)]
+    pub(crate) github: GitHub,
     /// Keep findings in this folder, for show and replay
     #[arg(long, value_name = "DIR", default_value = crate::store::DEFAULT)]
     pub(crate) out: PathBuf,
@@ -138,6 +144,17 @@ pub(crate) enum Trace {
     On,
     /// Without
     Off,
+}
+
+/// Whether the reports of GitHub Actions are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum GitHub {
+    /// Made
+    On,
+    /// Not made
+    Off,
+    /// Made in a workflow's step
+    Auto,
 }
 
 /// `hotfire list`.

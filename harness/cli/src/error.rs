@@ -107,6 +107,12 @@ pub(crate) enum CliError {
         /// The folder that is missing.
         folder: PathBuf,
     },
+    /// Two reports are to be written to one place; told before anything runs.
+    #[error("two reports would be written to {path}\nhelp: give each a file of its own", path = path.display())]
+    SameFile {
+        /// The place of both.
+        path: PathBuf,
+    },
     /// Our own processes could not be started or talked to.
     #[error(
         "{0}\nhelp: this is a fault of hotfire or of the machine; `ulimit -a` and `dmesg` may tell more"
@@ -120,6 +126,7 @@ impl CliError {
         match self {
             Self::Text(_) | Self::Read { .. } | Self::UnknownEngine { .. } => status::USAGE,
             Self::NoFinding { .. } | Self::ManyFindings { .. } => status::USAGE,
+            Self::SameFile { .. } => status::USAGE,
             Self::NotAvailable { .. } => status::SET_UP,
             Self::NoMatch(_) => status::NOTHING_RAN,
             Self::Write { .. } | Self::NoFolder { .. } => status::REPORT,

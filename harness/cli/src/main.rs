@@ -18,6 +18,7 @@ mod error;
 mod internal;
 mod list;
 mod present;
+mod reports;
 mod run;
 mod scenarios;
 mod show;
@@ -49,10 +50,10 @@ fn perform(cli: &Cli) -> ExitCode {
     let mut out = std::io::stdout().lock();
     let done = match &cli.verb {
         Verb::Run(args) => {
-            run::check_writable(&args.shared).and_then(|()| run::run(args, &mut presenter))
+            reports::check(&args.shared).and_then(|()| run::run(args, &mut presenter))
         }
         Verb::Replay(args) => {
-            run::check_writable(&args.shared).and_then(|()| run::replay(args, &mut presenter))
+            reports::check(&args.shared).and_then(|()| run::replay(args, &mut presenter))
         }
         Verb::List(args) => list::list(args, &mut out),
         Verb::Show(args) => show::show(args, &presenter, &mut out),

@@ -12,8 +12,9 @@ use hotfire_core::campaign::{CampaignReport, Subject, SubjectReport};
 use hotfire_core::diagnose::Finding;
 use hotfire_core::judge::{Verdict, wilson};
 use hotfire_core::report::{
-    FindingView, RenderContext, Report, Whole, complete, counted, explain as page_of, plan_result,
-    render_finding, render_result_line, render_summary, sanitize, step_views,
+    FindingView, RenderContext, Report, Whole, complete, counted, defuse_commands,
+    explain as page_of, plan_result, render_finding, render_result_line, render_summary, sanitize,
+    step_views,
 };
 use hotfire_plan::Program;
 
@@ -37,6 +38,8 @@ pub(crate) struct Presenter {
     context: RenderContext,
     verbose: bool,
     quiet: bool,
+    /// A runner reads what is printed and obeys commands in it.
+    github: bool,
     progress: Option<Progress>,
     /// Where findings are kept.
     store: Store,
@@ -60,12 +63,24 @@ impl Presenter {
             _ => Path::new(store::DEFAULT),
         };
         let store = Store::at(out);
-        Self { context, verbose: cli.verbose, quiet: cli.quiet, progress: None, store }
+        Self {
+            context,
+            verbose: cli.verbose,
+            quiet: cli.quiet,
+            github: false,
+            progress: None,
+            store,
+        }
     }
 
     /// How text is to be rendered.
     pub(crate) fn context(&self) -> &RenderContext {
         &self.context
+    }
+
+    /// From now on a runner of GitHub reads what is printed, or none does.
+    pub(crate) fn set_github(&mut self, github: bool) {
+        self.github = github;
     }
 
     /// The seed comes first, so that even a run that never ends can be repeated.
@@ -203,6 +218,20 @@ impl Presenter {
     /// The finding that a verdict is about, as a compiler would print it; none where all passed.
     /// `kept`: it can be shown whole from the store.
     pub(crate) fn finding_text(&self, subject: &SubjectReport, kept: bool) -> Option<String> {
+        self.finding_in(subject, kept, &self.context)
+    }
+
+    /// The same for files: without colours.
+    pub(crate) fn plain_finding(&self, subject: &SubjectReport, kept: bool) -> Option<String> {
+        self.finding_in(subject, kept, &RenderContext::default())
+    }
+
+    fn finding_in(
+        &self,
+        subject: &SubjectReport,
+        kept: bool,
+        context: &RenderContext,
+    ) -> Option<String> {
         let (observation, finding) = subject.main_finding()?;
         let engine = subject.subject.engine.to_string();
         let program = Program::from(&subject.subject.plan);
@@ -221,12 +250,12 @@ impl Presenter {
             also: &also,
             whole: if kept { Whole::By(&whole) } else { Whole::Nowhere },
         };
-        let mut text = render_finding(&view, &self.context);
+        let mut text = render_finding(&view, context);
         // Such a finding tells of the machine, so that its next step is not another run.
         if finding.code.starts_with('E')
             && let Some(step) = page_of(&finding.code).and_then(next_step)
         {
-            text.push_str(&wrap(&format!("help: {step}"), self.context.width));
+            text.push_str(&wrap(&format!("help: {step}"), context.width));
         }
         Some(text)
     }
@@ -261,13 +290,21 @@ impl Presenter {
 
     /// `--json -`: the report is the answer.
     pub(crate) fn answer_json(&self, report: &Report) -> Result<(), CliError> {
-        let failed = |error| CliError::Answer { error };
-        let text = serde_json::to_string_pretty(report).map_err(|error| failed(error.into()))?;
+        let failed = |error: serde_json::Error| CliError::Answer { error: error.into() };
+        let text = serde_json::to_string_pretty(report).map_err(failed)?;
+        self.answer(&(text + "\n"))
+    }
+
+    /// A report on standard output.
+    pub(crate) fn answer(&self, text: &str) -> Result<(), CliError> {
         let mut out = std::io::stdout().lock();
-        out.write_all(text.as_bytes())
-            .and_then(|()| out.write_all(b"\n"))
-            .and_then(|()| out.flush())
-            .map_err(failed)
+        let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        written.map_err(|error| CliError::Answer { error })
+    }
+
+    /// Commands for the runner of GitHub, which reads both streams.
+    pub(crate) fn commands(&self, text: &str) {
+        self.raw(text);
     }
 
     pub(crate) fn warn(&self, text: &str) {
@@ -298,6 +335,10 @@ impl Presenter {
     }
 
     fn text(&self, text: &str) {
+        if self.github { self.raw(&defuse_commands(text)) } else { self.raw(text) }
+    }
+
+    fn raw(&self, text: &str) {
         let mut out = std::io::stderr().lock();
         // A reader that has gone must not end the run.
         let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());

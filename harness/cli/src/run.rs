@@ -1,17 +1,16 @@
 //! `hotfire run` and `hotfire replay`: the campaign from arguments to reports and exit status.
 
-use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use hotfire_core::campaign::{CampaignReport, PoolConfig, Settings, Subject, run_campaign};
-use hotfire_core::report::{Invocation, Report, assemble};
+use hotfire_core::report::{Invocation, assemble};
 use hotfire_sys::{Scratch, own_executable};
 
 use crate::args::{ReplayArgs, RunArgs, SharedArgs};
 use crate::error::CliError;
 use crate::present::Presenter;
-use crate::store::{Store, write_json};
-use crate::subjects;
+use crate::store::Store;
+use crate::{reports, subjects};
 
 /// What both verbs need to know.
 struct Task<'a> {
@@ -44,6 +43,7 @@ fn perform(task: &Task<'_>, presenter: &mut Presenter) -> Result<u8, CliError> {
     let removed = Scratch::remove_stale(&temporary);
     let scratch = Scratch::new(&temporary)?;
     let settings = subjects::settings(task.shared, seed, &program, scratch.path(), task.fresh);
+    presenter.set_github(reports::is_github(task.shared));
     presenter.begin(seed, &task.subjects, removed);
     let campaign = campaign(task, &settings, presenter)?;
     drop(scratch);
@@ -56,11 +56,12 @@ fn perform(task: &Task<'_>, presenter: &mut Presenter) -> Result<u8, CliError> {
     let report = assemble(&campaign, &invocation);
     // Findings are kept where that is possible; only those that are can be shown again.
     let kept = Store::at(&task.shared.out).keep(&report, &campaign);
-    presenter.end(&campaign, &report, kept.is_ok());
+    let is_kept = kept.is_ok();
+    presenter.end(&campaign, &report, is_kept);
     if let Err(error) = kept {
         presenter.warn(&error.to_string());
     }
-    write_report(task.shared, &report, presenter)?;
+    reports::write(task.shared, (&campaign, &report, is_kept), presenter)?;
     Ok(u8::try_from(report.exit_code).unwrap_or(crate::error::status::INTERNAL))
 }
 
@@ -81,19 +82,6 @@ fn campaign(
     Ok(report)
 }
 
-/// A report that was asked for must be written.
-fn write_report(
-    shared: &SharedArgs,
-    report: &Report,
-    presenter: &Presenter,
-) -> Result<(), CliError> {
-    match &shared.json {
-        None => Ok(()),
-        Some(file) if file.as_os_str() == "-" => presenter.answer_json(report),
-        Some(file) => write_json(file, report),
-    }
-}
-
 /// As many workers as there are processors.
 pub(crate) fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
@@ -103,19 +91,4 @@ pub(crate) fn processors() -> usize {
 fn draw_seed() -> u64 {
     let clock = hotfire_sys::monotonic_ns();
     clock.rotate_left(32) ^ (u64::from(std::process::id()) << 17) ^ clock
-}
-
-/// Where `--json FILE` and `--out DIR` would be written, checked before anything runs.
-pub(crate) fn check_writable(shared: &SharedArgs) -> Result<(), CliError> {
-    let json = shared.json.iter().filter(|file| file.as_os_str() != "-");
-    json.chain([&shared.out]).try_for_each(|file| has_folder(file))
-}
-
-fn has_folder(file: &Path) -> Result<(), CliError> {
-    let folder = file.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let folder = folder.map_or_else(|| PathBuf::from("."), PathBuf::from);
-    if folder.is_dir() {
-        return Ok(());
-    }
-    Err(CliError::NoFolder { path: file.to_owned(), folder })
 }

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use hotfire_core::campaign::BUILT_IN as BUILT_IN_PLACE;
 use hotfire_plan::scenario::Scenario;
 
 use crate::error::CliError;
@@ -48,7 +49,7 @@ fn all() -> Result<Vec<Loaded>, CliError> {
         Some(files) => files.iter().map(|file| read(file)).collect::<Result<Vec<_>, _>>()?,
         None => BUILT_IN
             .iter()
-            .map(|(name, text)| parse(&format!("built-in {name}"), text))
+            .map(|(name, text)| parse(&format!("{BUILT_IN_PLACE}{name}"), text))
             .collect::<Result<Vec<_>, _>>()?,
     };
     loaded.sort_by(|left, right| left.scenario.name.cmp(&right.scenario.name));

@@ -198,11 +198,16 @@ fn write_kept<T: Serialize>(path: &Path, value: &T) -> Result<(), CliError> {
     })
 }
 
-/// Writes beside the file first, so that a full disk never leaves half a file in its place.
+/// Writes a value as JSON, as [`write_text`] does.
 pub(crate) fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), CliError> {
     let failed = |error| CliError::Write { path: path.to_owned(), error };
-    let mut text = serde_json::to_string_pretty(value).map_err(|error| failed(error.into()))?;
-    text.push('\n');
+    let text = serde_json::to_string_pretty(value).map_err(|error| failed(error.into()))?;
+    write_text(path, &(text + "\n"))
+}
+
+/// Writes beside the file first, so that a full disk never leaves half a file in its place.
+pub(crate) fn write_text(path: &Path, text: &str) -> Result<(), CliError> {
+    let failed = |error| CliError::Write { path: path.to_owned(), error };
     // A device or pipe is written as it is.
     if std::fs::metadata(path).is_ok_and(|data| !data.is_file()) {
         return std::fs::write(path, text).map_err(failed);

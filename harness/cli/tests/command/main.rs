@@ -15,7 +15,9 @@
 
 mod errors;
 mod first;
+mod github;
 mod interrupt;
+mod junit;
 mod keep;
 mod kill;
 mod llama;
@@ -41,8 +43,10 @@ fn main() -> ExitCode {
         kill::CASES,
         output::CASES,
         keep::CASES,
+        github::CASES,
     ];
     let mut trials: Vec<Trial> = cases.concat().into_iter().map(trial).collect();
+    trials.extend(junit::trials());
     trials.extend(llama::trials());
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }

@@ -8,4 +8,4 @@ mod subject;
 
 pub use pool::{Pool, PoolConfig, PoolEnd, Work};
 pub use runner::{Attempt, CampaignReport, SubjectReport, Unrun, run_campaign};
-pub use subject::{Settings, Subject, Watching, kinds};
+pub use subject::{BUILT_IN, Settings, Subject, Watching, kinds};

@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 use crate::observe::LaunchMode;
 use crate::supervise::{HostProgram, Job};
 
+/// What the place of a scenario begins with that is built into the command and in no file.
+pub const BUILT_IN: &str = "built-in ";
+
 /// One plan to be run and judged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subject {

@@ -9,7 +9,7 @@ use hotfire_plan::shell_quote;
 
 use super::SCHEMA_VERSION;
 use super::json::{PlanResult, Report, Summary, Unavailable, UnrunPlan};
-use crate::campaign::{CampaignReport, SubjectReport, Unrun};
+use crate::campaign::{BUILT_IN, CampaignReport, SubjectReport, Unrun};
 use crate::diagnose::Finding;
 use crate::judge::exit_code;
 
@@ -95,15 +95,21 @@ fn reproduce_command(report: &SubjectReport) -> String {
 #[must_use]
 pub fn plan_result(report: &SubjectReport) -> PlanResult {
     let verdict = &report.verdict;
+    let micros: u64 = report.attempts.iter().map(|attempt| attempt.wall_us).sum();
+    let place = report.subject.place.as_ref();
+    let place = place.filter(|(file, _)| !file.starts_with(BUILT_IN));
     PlanResult {
         scenario: report.subject.scenario.clone(),
         engine: report.subject.engine.to_string(),
         plan: report.subject.plan.to_string(),
+        file: place.map(|(file, _)| file.clone()),
+        line: place.map(|(_, line)| *line),
         status: verdict.status.clone(),
         expected: verdict.expected.clone(),
         verdict: verdict.verdict.name().to_owned(),
         runs: verdict.runs,
         failed: verdict.failed,
+        seconds: Some(micros as f64 / 1e6),
         rate: report.rate.clone(),
         finding: verdict.finding_id.clone(),
         known: verdict.known.clone(),

@@ -69,6 +69,12 @@ pub struct PlanResult {
     pub engine: String,
     /// The plan, canonical text.
     pub plan: String,
+    /// The scenario's file; left out for one that is built in, and for a plan that is none's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// The plan's line in that file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
     /// PASS or the finding's status word, or SKIP or BLIND.
     pub status: String,
     /// The expected status word.
@@ -80,6 +86,9 @@ pub struct PlanResult {
     pub runs: u32,
     /// Runs with a finding.
     pub failed: u32,
+    /// Wall time of all runs, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<f64>,
     /// The failure rate's interval, from fresh processes only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<Rate>,

@@ -36,7 +36,8 @@ pub fn render_result_line(result: &PlanResult, seconds: f64, context: &RenderCon
     text
 }
 
-fn status_words(result: &PlanResult) -> (String, Tone) {
+/// What a plan is called, with its colour.
+pub(super) fn status_words(result: &PlanResult) -> (String, Tone) {
     let status = sanitize(&result.status, STATUS_COLUMNS);
     match (result.verdict.as_str(), status.as_str()) {
         ("as-expected", "PASS") => (status, Tone::Good),

@@ -9,6 +9,7 @@
 )]
 
 mod build;
+mod ci;
 mod findings;
 mod reports;
 mod rules;
