@@ -107,6 +107,11 @@ pub(crate) struct SharedArgs {
     /// Take no notice of what engines report to the ledger: outside facts alone
     #[arg(long)]
     pub(crate) no_ledger: bool,
+    /// When the processes' threads, descriptors, memory and shared names are counted: never; at
+    /// the run's ends and after each turn of a loop; or after each step, which tells the step that
+    /// something was born in [default: ends, or as the scenario says]
+    #[arg(long, value_enum)]
+    pub(crate) census: Option<CensusArg>,
     /// Off: without ptrace, for leak checkers, programs that trace themselves, and races that its
     /// stops would hide; then a death shows no registers or threads
     #[arg(long, value_enum, default_value_t = Trace::On)]
@@ -135,6 +140,17 @@ pub(crate) enum Mode {
     Spawn,
     /// Forked from a process that has loaded the engine's libraries
     Fork,
+}
+
+/// When the processes' possessions are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CensusArg {
+    /// Never
+    Off,
+    /// At the run's ends, and after each turn of an outermost loop
+    Ends,
+    /// After each step of the main lane, too
+    Steps,
 }
 
 /// Whether runs are traced.

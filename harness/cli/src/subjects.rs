@@ -4,10 +4,10 @@ use std::path::Path;
 
 use hotfire_core::campaign::{Settings, Subject, Watching, kinds};
 use hotfire_core::observe::LaunchMode;
-use hotfire_plan::scenario::{Expectation, Limits};
+use hotfire_plan::scenario::{Census, Expectation, Limits};
 use hotfire_plan::{EngineSpec, Item, Plan, Program};
 
-use crate::args::{Mode, RunArgs, SharedArgs, Trace};
+use crate::args::{CensusArg, Mode, RunArgs, SharedArgs, Trace};
 use crate::error::CliError;
 use crate::internal::{LINKED_KINDS, kinds as registered};
 use crate::scenarios::{self, Loaded};
@@ -130,6 +130,7 @@ fn from_plan(text: &str, engine: Option<EngineSpec>, runs: u32) -> Result<Subjec
         engine,
         plan,
         limits: Limits::default(),
+        census: Census::default(),
         expect: Expectation::Pass,
         runs,
     })
@@ -159,6 +160,7 @@ fn from_scenario(loaded: &Loaded, engine: Option<&EngineSpec>, runs: Option<u32>
             engine: engine.clone(),
             plan: plan.plan.with_engine(engine),
             limits: scenario.limits,
+            census: scenario.census,
             expect: scenario.expect.clone(),
             runs: runs.unwrap_or(scenario.runs),
         })
@@ -171,6 +173,13 @@ fn with_limits(mut subject: Subject, shared: &SharedArgs) -> Subject {
     }
     if let Some(beat_ms) = shared.beat {
         subject.limits.beat_ms = beat_ms;
+    }
+    if let Some(census) = shared.census {
+        subject.census = match census {
+            CensusArg::Off => Census::Off,
+            CensusArg::Ends => Census::Ends,
+            CensusArg::Steps => Census::Steps,
+        };
     }
     subject
 }

@@ -46,6 +46,9 @@ pub(crate) fn leave(interpreter: &Interpreter, lane: u16, step: &Step) -> Ending
 /// Ends what a healthy program would have ended, and tells that the exit begins. Beside other
 /// lanes the loop may be in a step that takes long: the exit does not wait for it.
 pub(crate) fn announce(interpreter: &Interpreter, lane: u16) {
+    if lane == 0 {
+        interpreter.borders().end();
+    }
     interpreter.stop_loop(lane == 0);
     interpreter.log().stage(Stage::Exiting);
 }

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use hotfire_plan::Plan;
-use hotfire_recorder::{Stage, Writer};
+use hotfire_recorder::{Gating, Stage, Writer};
 
 use crate::attach;
 use crate::engine::EngineKind;
@@ -112,6 +112,7 @@ fn run_brief(
         ledger: if brief.ledger { Ledger::new(recorder) } else { Ledger::off() },
         seed: brief.seed,
         beat_period_us: brief.beat_period_us,
+        gating: brief.gating,
         is_verbose: false,
     };
     run::run(&plan, kinds, settings)
@@ -141,7 +142,15 @@ fn run_standalone(
         unsafe { env::set_var(key, value) };
     }
     let ledger = Ledger::off();
-    run::run(&plan, kinds, Settings { recorder: None, ledger, seed, beat_period_us: 0, is_verbose })
+    let settings = Settings {
+        recorder: None,
+        ledger,
+        seed,
+        beat_period_us: 0,
+        gating: Gating::Off,
+        is_verbose,
+    };
+    run::run(&plan, kinds, settings)
 }
 
 /// `@FILE` stands for the file's text.

@@ -10,6 +10,7 @@ use std::thread::{self, Scope, ScopedJoinHandle};
 use hotfire_plan::model::{Operation, StepExpectation, expectations};
 use hotfire_plan::{Lane, Node, Program, StepIndex};
 
+use crate::borders::Borders;
 use crate::ending::{self, Ending};
 use crate::error::HostError;
 use crate::event_loop::EventLoop;
@@ -32,6 +33,7 @@ pub(crate) struct Interpreter {
     expected: Vec<StepExpectation>,
     stand: Arc<Stand>,
     log: StepLog,
+    borders: Borders,
     event_loop: Option<EventLoop>,
     /// How often each step was begun. A step belongs to one lane, so this counts per lane.
     begun: Vec<AtomicU64>,
@@ -41,6 +43,8 @@ pub(crate) struct Interpreter {
 #[derive(Clone, Copy)]
 struct Walker<'a> {
     lane: u16,
+    /// Inside of a loop of lane 0.
+    in_loop: bool,
     /// Lanes of the block that are no hammers and have not ended.
     busy: &'a AtomicUsize,
 }
@@ -49,16 +53,21 @@ impl Interpreter {
     pub(crate) fn new(
         program: Program,
         stand: Arc<Stand>,
-        log: StepLog,
+        (log, borders): (StepLog, Borders),
         event_loop: Option<EventLoop>,
     ) -> Self {
         let begun = program.steps.iter().map(|_| AtomicU64::new(0)).collect();
         let expected = expectations(&program);
-        Self { program, expected, stand, log, event_loop, begun }
+        Self { program, expected, stand, log, borders, event_loop, begun }
     }
 
     pub(crate) fn log(&self) -> &StepLog {
         &self.log
+    }
+
+    /// Where lane 0 stops for the supervisor.
+    pub(crate) fn borders(&self) -> &Borders {
+        &self.borders
     }
 
     pub(crate) fn stand(&self) -> &Arc<Stand> {
@@ -69,7 +78,8 @@ impl Interpreter {
     /// that main must obey.
     pub(crate) fn run(&self) -> ControlFlow<Stop> {
         let nobody = AtomicUsize::new(0);
-        self.walk(Walker { lane: 0, busy: &nobody }, &self.program.body)
+        self.borders.start();
+        self.walk(Walker { lane: 0, in_loop: false, busy: &nobody }, &self.program.body)
     }
 
     /// Ends the event loop; see [`EventLoop::stop`].
@@ -86,10 +96,30 @@ impl Interpreter {
                 os::pause_us(*micros);
                 ControlFlow::Continue(())
             }
+            Node::Repeat { count, body } if walker.lane == 0 && !walker.in_loop => {
+                self.turns(walker, *count, body)
+            }
             Node::Repeat { count, body } => (0..*count).try_for_each(|_| self.walk(walker, body)),
             Node::UntilJoined(body) => self.hammer(walker, body),
-            Node::Lanes(lanes) => self.lanes(lanes),
+            Node::Lanes(lanes) => {
+                self.lanes(lanes)?;
+                self.borders.node_ended();
+                ControlFlow::Continue(())
+            }
         })
+    }
+
+    /// An outermost loop of lane 0.
+    fn turns(&self, walker: Walker<'_>, count: u32, body: &[Node]) -> ControlFlow<Stop> {
+        let inside = Walker { in_loop: true, ..walker };
+        (0..count).try_for_each(|turn| {
+            self.borders.turn_begins(turn, count);
+            self.walk(inside, body)?;
+            self.borders.turn_ended();
+            ControlFlow::Continue(())
+        })?;
+        self.borders.loop_ended();
+        ControlFlow::Continue(())
     }
 
     /// At least one turn, so that a hammer that starts late is still seen.
@@ -120,6 +150,9 @@ impl Interpreter {
         self.log.end(place, &report);
         let expected = self.expected.get(slot).copied().unwrap_or(StepExpectation::Either);
         self.log.tell(&self.program, place, &report, expected);
+        if lane == 0 {
+            self.borders.step_ended(index);
+        }
         ControlFlow::Continue(())
     }
 
@@ -163,7 +196,7 @@ impl Interpreter {
                 let _done = (!is_hammer(&lane.body)).then(|| Done(busy));
                 if gate.pass() {
                     // Lanes hold no lanes and no exit that main must obey: nothing is passed on.
-                    let _ = self.walk(Walker { lane: lane.id, busy }, &lane.body);
+                    let _ = self.walk(Walker { lane: lane.id, in_loop: true, busy }, &lane.body);
                 }
             })
             .map_err(|source| HostError::System { call: "starting a lane's thread", source })

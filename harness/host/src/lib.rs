@@ -4,6 +4,7 @@
 //! engine that it has. Tiny dependencies: all of this is loaded into the process under test.
 
 mod attach;
+mod borders;
 mod check;
 mod ending;
 mod engine;

@@ -4,6 +4,8 @@
 
 use std::ptr;
 
+use hotfire_recorder::GATE_VALUE;
+
 unsafe extern "C" {
     fn quick_exit(status: libc::c_int) -> !;
 }
@@ -38,6 +40,24 @@ pub(crate) fn pause_us(micros: u64) {
 pub(crate) fn signal_self(signal: libc::c_int) {
     // SAFETY: no memory is passed. Dying of it is what the plan asks for.
     unsafe { libc::kill(libc::getpid(), signal) };
+}
+
+/// Sends SIGURG to the calling thread, with a value that the supervisor knows. Who traces the
+/// thread stops it here; for anyone else the signal's default action is to do nothing.
+pub(crate) fn stop_for_tracer() {
+    // SAFETY: all-zero is a valid siginfo, and the kernel reads no more than it. The union's
+    // member for queued signals lies at offset 16 on x86-64: pid, uid, value.
+    unsafe {
+        let mut info: libc::siginfo_t = std::mem::zeroed();
+        info.si_signo = libc::SIGURG;
+        info.si_code = libc::SI_QUEUE;
+        let (pid, tid) = (libc::getpid(), libc::gettid());
+        let start = (&raw mut info).cast::<u8>();
+        start.add(16).cast::<libc::pid_t>().write(pid);
+        start.add(24).cast::<u64>().write(GATE_VALUE);
+        // Without room for the signal there is no stop, and the supervisor sees one border less.
+        libc::syscall(libc::SYS_rt_tgsigqueueinfo, pid, tid, libc::SIGURG, &raw const info);
+    }
 }
 
 /// Gives a signal its default action.

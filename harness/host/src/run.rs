@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hotfire_plan::{Plan, Program};
-use hotfire_recorder::{Stage, Writer};
+use hotfire_recorder::{Gating, Stage, Writer};
 
+use crate::borders::Borders;
 use crate::check;
 use crate::ending::{self, Ending};
 use crate::engine::{CreateContext, EngineKind};
@@ -29,6 +30,8 @@ pub(crate) struct Settings {
     pub(crate) seed: u64,
     /// The loop's heartbeat in microseconds; 0: none is asked for.
     pub(crate) beat_period_us: u64,
+    /// Where lane 0 stops for the supervisor.
+    pub(crate) gating: Gating,
     pub(crate) is_verbose: bool,
 }
 
@@ -85,5 +88,6 @@ pub(crate) fn prepare(
         })
         .transpose()?;
     let log = StepLog::new(settings.recorder, settings.is_verbose);
-    Ok(Interpreter::new(program, stand, log, event_loop))
+    let borders = Borders::new(settings.recorder, settings.gating);
+    Ok(Interpreter::new(program, stand, (log, borders), event_loop))
 }

@@ -144,6 +144,7 @@ fn play(text: &str) -> (Snapshot, Vec<String>) {
         ledger: Ledger::off(),
         seed: 0,
         beat_period_us: 0,
+        gating: hotfire_recorder::Gating::Steps,
         is_verbose: false,
     };
     let plan = Plan::parse(text).expect("a plan");

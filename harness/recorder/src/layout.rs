@@ -17,6 +17,15 @@ pub(crate) const VERSION: u64 = 1;
 /// Header flag: the ledger is on.
 pub const FLAG_LEDGER: u64 = 1;
 
+/// Header flag: lane 0 stops for the supervisor before the first step, after each turn of an
+/// outermost loop, and before the exit.
+pub const FLAG_GATE_ENDS: u64 = 2;
+/// Header flag: lane 0 stops at every step's border, too.
+pub const FLAG_GATE_STEPS: u64 = 4;
+
+/// The value of the queued signal by which lane 0 stops at a border.
+pub const GATE_VALUE: u64 = u64::from_le_bytes(*b"hotfgate");
+
 /// Main lane and at most eight beside it.
 pub const LANES_MAX: usize = 9;
 /// Step records kept per lane; older ones are overwritten, the counters go on.
@@ -41,6 +50,9 @@ pub(crate) mod header {
     pub(crate) const LOOP_GAP_STEP: usize = 21;
     pub(crate) const LEDGER_HEAD: usize = 22;
     pub(crate) const LOOP_BUSY_STEP: usize = 23;
+    pub(crate) const GATE_BORDER: usize = 24;
+    pub(crate) const GATE_STEP: usize = 25;
+    pub(crate) const GATE_TURN: usize = 26;
     pub(crate) const MESSAGE_BYTES: usize = 31;
     pub(crate) const MESSAGE: usize = 32;
     pub(crate) const MESSAGE_WORDS: usize = 32;

@@ -17,12 +17,14 @@ mod record;
 mod writer;
 
 pub use layout::{
-    BRIEF_BYTES_MAX, FLAG_LEDGER, LANES_MAX, LEDGER_CAPACITY, RING_CAPACITY, TOTAL_BYTES,
-    TOTAL_WORDS, brief_words, header_words,
+    BRIEF_BYTES_MAX, FLAG_GATE_ENDS, FLAG_GATE_STEPS, FLAG_LEDGER, GATE_VALUE, LANES_MAX,
+    LEDGER_CAPACITY, RING_CAPACITY, TOTAL_BYTES, TOTAL_WORDS, brief_words, header_words,
 };
 pub use reader::{
-    LaneSnapshot, LedgerSnapshot, LoopSnapshot, ReadError, Snapshot, read_brief, read_progress,
-    read_snapshot,
+    LaneSnapshot, LedgerSnapshot, LoopSnapshot, ReadError, Snapshot, read_brief, read_gate,
+    read_progress, read_snapshot,
 };
-pub use record::{LedgerEvent, Resource, Stage, StepBegun, StepEnded, StepEvent, StepOutcome};
-pub use writer::{Brief, StepResult, Writer};
+pub use record::{
+    Border, Gate, LedgerEvent, Resource, Stage, StepBegun, StepEnded, StepEvent, StepOutcome,
+};
+pub use writer::{Brief, Gating, StepResult, Writer};

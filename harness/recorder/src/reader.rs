@@ -10,7 +10,9 @@ use crate::layout::{
     BRIEF_BYTES_MAX, BRIEF_START, LANES_MAX, LANES_START, LEDGER_CAPACITY, LEDGER_RECORD_WORDS,
     LEDGER_START, MAGIC, RING_CAPACITY, VERSION, bytes_of, header, lane,
 };
-use crate::record::{LedgerEvent, Resource, Stage, StepBegun, StepEnded, StepEvent, StepOutcome};
+use crate::record::{
+    Border, Gate, LedgerEvent, Resource, Stage, StepBegun, StepEnded, StepEvent, StepOutcome,
+};
 use crate::writer::{KIND_BEGUN, KIND_ENDED};
 
 /// The words could not be read at all (the child made the recorder shorter, say).
@@ -141,6 +143,17 @@ pub fn read_brief(fetch: &mut Fetch<'_>) -> Result<String, ReadError> {
     }
     let words = fetch(BRIEF_START, bytes.div_ceil(8))?;
     String::from_utf8(bytes_of(&words, bytes)).map_err(|_| ReadError("the brief is no text".into()))
+}
+
+/// Reads at which border lane 0 stands; `None` where it stands at none.
+///
+/// # Errors
+/// The header could not be read, or is none.
+pub fn read_gate(fetch: &mut Fetch<'_>) -> Result<Option<Gate>, ReadError> {
+    let head = read_header(fetch)?;
+    let border = u8::try_from(at(&head, header::GATE_BORDER)).ok().and_then(Border::from_number);
+    let (step, turn) = (low32(at(&head, header::GATE_STEP)), at(&head, header::GATE_TURN));
+    Ok(border.map(|border| Gate { border, step, turn }))
 }
 
 fn read_header(fetch: &mut Fetch<'_>) -> Result<Vec<u64>, ReadError> {

@@ -112,6 +112,31 @@ numbered! {
     }
 }
 
+numbered! {
+    /// Where lane 0 stops for the supervisor.
+    Border {
+        /// Before the first step.
+        Start = 1 "start",
+        /// After a step or a block of lanes of lane 0.
+        Step = 2 "step",
+        /// After a turn of an outermost loop.
+        Turn = 3 "turn",
+        /// Before the exit.
+        End = 4 "end",
+    }
+}
+
+/// The border at which lane 0 stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gate {
+    /// Which.
+    pub border: Border,
+    /// The step that ended last in text order, from 1; 0: none.
+    pub step: u32,
+    /// The turn of the outermost loop around it, from 0.
+    pub turn: u64,
+}
+
 /// A step began.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StepBegun {

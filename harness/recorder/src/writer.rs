@@ -10,7 +10,7 @@ use crate::layout::{
     self, BRIEF_START, LANES_MAX, LANES_START, LEDGER_CAPACITY, LEDGER_RECORD_WORDS, LEDGER_START,
     MAGIC, RING_CAPACITY, VERSION, bytes_of, header, lane, word_from,
 };
-use crate::record::{Resource, Stage, StepOutcome};
+use crate::record::{Gate, Resource, Stage, StepOutcome};
 
 pub(crate) const KIND_BEGUN: u64 = 1;
 pub(crate) const KIND_ENDED: u64 = 2;
@@ -26,6 +26,19 @@ pub struct Brief {
     pub seed: u64,
     /// The period of the loop thread's heartbeat in microseconds; 0: no loop thread.
     pub beat_period_us: u64,
+    /// Where lane 0 stops for the supervisor.
+    pub gating: Gating,
+}
+
+/// At which borders lane 0 stops for the supervisor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Gating {
+    /// At none.
+    Off,
+    /// Before the first step, after turns of outermost loops, and before the exit.
+    Ends,
+    /// At every step's border, too.
+    Steps,
 }
 
 /// A handle to the recorder's words. Cheap to copy; usable from any thread, one lane each.
@@ -61,6 +74,11 @@ impl<'a> Writer<'a> {
             ledger: self.get(header::FLAGS) & layout::FLAG_LEDGER != 0,
             seed: self.get(header::SEED),
             beat_period_us: self.get(header::BEAT_PERIOD_US),
+            gating: match self.get(header::FLAGS) {
+                flags if flags & layout::FLAG_GATE_STEPS != 0 => Gating::Steps,
+                flags if flags & layout::FLAG_GATE_ENDS != 0 => Gating::Ends,
+                _ => Gating::Off,
+            },
         })
     }
 
@@ -84,6 +102,18 @@ impl<'a> Writer<'a> {
         if let Some(base) = lane_base(lane) {
             self.set(base + lane::TID, tid, Ordering::Relaxed);
         }
+    }
+
+    /// Lane 0 stands at a border, from this call to [`Writer::gate_left`].
+    pub fn gate_reached(&self, gate: Gate) {
+        self.set(header::GATE_STEP, u64::from(gate.step), Ordering::Relaxed);
+        self.set(header::GATE_TURN, gate.turn, Ordering::Relaxed);
+        self.set(header::GATE_BORDER, u64::from(gate.border.number()), Ordering::Release);
+    }
+
+    /// Lane 0 goes on.
+    pub fn gate_left(&self) {
+        self.set(header::GATE_BORDER, 0, Ordering::Release);
     }
 
     /// A step begins in a lane. The in-flight word keeps the low 32 bits of `iteration`; the ring

@@ -6,6 +6,7 @@
 //! Deliberately absent: what the facts mean, and any policy (see hotfire-core).
 
 mod bounded;
+pub mod census;
 mod clock;
 mod descriptors;
 mod error;

@@ -225,7 +225,7 @@ pub fn command_line(pid: i32) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-fn read_text(path: &str) -> Result<String, SysError> {
+pub(crate) fn read_text(path: &str) -> Result<String, SysError> {
     // A file that is not there belongs to a task that is not there any more.
     let file = std::fs::File::open(path).map_err(|error| match error.kind() {
         ErrorKind::NotFound => SysError::new("open(/proc)", Errno::ESRCH),

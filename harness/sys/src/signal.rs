@@ -54,6 +54,14 @@ pub fn details(info: &libc::siginfo_t) -> (i32, Option<u64>, Option<i32>) {
     (info.si_code, None, sender)
 }
 
+/// The value that came with a queued signal, and who queued it.
+#[must_use]
+pub fn queued_value(info: &libc::siginfo_t) -> Option<(u64, i32)> {
+    // SAFETY: signals with this code carry pid and value in these union members.
+    (info.si_code == libc::SI_QUEUE)
+        .then(|| unsafe { (info.si_value().sival_ptr as u64, info.si_pid()) })
+}
+
 /// Signals that arrive as bytes to read instead of interrupting.
 #[derive(Debug)]
 pub struct SignalStream {

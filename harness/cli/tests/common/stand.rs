@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use hotfire_core::campaign::{Pool, PoolConfig, PoolEnd};
 use hotfire_core::observe::{LaunchMode, Observation};
 use hotfire_core::supervise::{HostProgram, Job};
-use hotfire_plan::scenario::Limits;
+use hotfire_plan::scenario::{Census, Limits};
 use hotfire_sys::{end_process, process_alive};
 use tempfile::TempDir;
 
@@ -88,7 +88,17 @@ impl Stand {
             environment: vec![format!("HOTFIRE_TEST_ID={}", self.mark)],
             prepare: Vec::new(),
         };
-        Job { id, host, plan, mode, traced: true, seed: id, ledger: false, limits: LIMITS }
+        Job {
+            id,
+            host,
+            plan,
+            mode,
+            traced: true,
+            seed: id,
+            ledger: false,
+            census: Census::Ends,
+            limits: LIMITS,
+        }
     }
 
     /// Runs the jobs, ends the pool, and proves that nothing remains.

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use hotfire_plan::model::Operation;
-use hotfire_plan::scenario::{Expectation, Limits};
+use hotfire_plan::scenario::{Census, Expectation, Limits};
 use hotfire_plan::{EngineSpec, Item, Plan};
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +27,8 @@ pub struct Subject {
     pub plan: Plan,
     /// Limits of each run.
     pub limits: Limits,
+    /// When the processes' possessions are counted.
+    pub census: Census,
     /// What is expected.
     pub expect: Expectation,
     /// How many runs.
@@ -84,7 +86,12 @@ impl Settings {
             mode,
             traced: self.watching.traced,
             seed: mix(self.seed, u64::from(run)),
+<<<<<<< HEAD
             ledger: self.watching.ledger,
+=======
+            ledger: self.ledger,
+            census: subject.census,
+>>>>>>> 92de588 (Count what the child holds at step borders, and tell what grows)
             limits: subject.limits,
         }
     }
@@ -148,6 +155,7 @@ mod tests {
             engine: EngineSpec { kind: "one".into(), args: Default::default() },
             plan: Plan::parse(text).unwrap(),
             limits: Limits::default(),
+            census: Census::default(),
             expect: Expectation::Pass,
             runs: 1,
         }

@@ -85,6 +85,18 @@ codes! {
     Orphans = "L401" "ORPHANS",
     /// More processes at once than allowed.
     ProcessLimit = "L402" "LEAK",
+    /// Threads that stay from turn to turn.
+    ThreadLeak = "L410" "LEAK",
+    /// Descriptors that stay from turn to turn.
+    FdLeak = "L411" "LEAK",
+    /// Listening sockets that stay from turn to turn.
+    PortLeak = "L412" "LEAK",
+    /// Named semaphores that outlive the process.
+    SemaphoreLeak = "L413" "LEAK",
+    /// Named shared memory that outlives the process.
+    ShmLeak = "L414" "LEAK",
+    /// Private memory that grows from turn to turn.
+    MemoryGrowth = "L415" "LEAK",
     /// A step failed that must succeed.
     StepFailed = "P501" "FAIL",
     /// An illegal step was taken as a legal one.

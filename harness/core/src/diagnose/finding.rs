@@ -144,7 +144,7 @@ pub struct Evidence {
 }
 
 /// Something left behind.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LeftBehind {
     /// thread, fd, process, port, shm, semaphore, file or memory.
     pub kind: String,
@@ -155,6 +155,24 @@ pub struct LeftBehind {
     /// The step in which they were born; left out where unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<u32>,
+    /// How they grew from turn to turn, where a loop shows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub growth: Option<Growth>,
+}
+
+/// A trend over the turns of a loop.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Growth {
+    /// Per turn: a number of things, or bytes of memory.
+    pub per_turn: f64,
+    /// Lower end of its interval.
+    pub low: f64,
+    /// Upper end of its interval.
+    pub high: f64,
+    /// The turns that were looked at, without those left out for one-time initialisation.
+    pub turns: u32,
+    /// `theil-sen-95`.
+    pub method: String,
 }
 
 /// A thread with its frames.

@@ -1,6 +1,6 @@
 //! What outlived the child.
 //!
-//! Deliberately absent: threads, files, ports and memory; no observation has them yet.
+//! Deliberately absent: what stays within the process (`growth.rs`).
 
 use hotfire_plan::model::Phase;
 
@@ -79,6 +79,7 @@ fn left_behind(orphans: &[(&Descendant, u64)]) -> Vec<LeftBehind> {
                 count: 1,
                 detail: orphan.command.clone(),
                 step,
+                growth: None,
             }),
         }
     }

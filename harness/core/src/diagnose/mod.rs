@@ -1,7 +1,7 @@
 //! From facts to findings. Pure: the same observation gives the same bytes.
 //!
-//! [`diagnose`] asks for every kind of finding; a class is decided by [`CRASH_RULES`] and
-//! [`HANG_RULES`] alone, which are data. Deliberately absent: expectations (`judge`), printing.
+//! [`diagnose`] asks for every kind of finding; a class is decided by [`CRASH_RULES`],
+//! [`HANG_RULES`] and [`LEAK_RULES`] alone, which are data. Deliberately absent: expectations (`judge`), printing.
 
 mod code;
 mod contract;
@@ -10,8 +10,10 @@ mod culprit;
 mod environment;
 mod facts;
 mod finding;
+mod growth;
 mod hang;
 mod instruction;
+mod leaks;
 mod ledger;
 mod leftovers;
 mod rule;
@@ -23,12 +25,13 @@ mod stage;
 mod steps;
 mod texts;
 mod threads;
+mod trend;
 
 pub use code::Code;
 pub use contract::skip_reason;
 pub use facts::{Context, Facts};
 pub use finding::*;
 pub use rule::{Rule, Seen, Sign};
-pub use rules::{CRASH_RULES, HANG_RULES};
+pub use rules::{CRASH_RULES, HANG_RULES, LEAK_RULES};
 pub use signals::signal_name;
 pub use stage::diagnose;

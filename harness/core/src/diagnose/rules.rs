@@ -6,7 +6,7 @@
 //! Deliberately absent: what the facts are (`signs.rs`, `texts.rs`).
 
 use super::rule::{Rule, Sign};
-use super::{signs, texts};
+use super::{growth, signs, texts};
 
 const fn sign(name: &'static str, holds: super::rule::Question) -> Sign {
     Sign { name, holds }
@@ -169,3 +169,58 @@ pub const HANG_RULES: &[Rule] = &[Rule {
         sign("endless-wait", signs::is_endless_wait),
     ],
 }];
+
+macro_rules! growth_rule {
+    ($name:literal, $text:literal, $grows:path, $stays:path) => {
+        Rule {
+            name: $name,
+            class: $name,
+            text: $text,
+            signs: &[sign("grows", $grows), sign("stays", $stays)],
+        }
+    };
+}
+
+/// Rules about what stays: each is asked, and more than one may fire.
+pub const LEAK_RULES: &[Rule] = &[
+    growth_rule!(
+        "thread-leak",
+        "each turn starts threads that do not end",
+        growth::threads_grow,
+        growth::threads_stay
+    ),
+    growth_rule!(
+        "port-leak",
+        "each turn opens a listening socket that is not closed",
+        growth::ports_grow,
+        growth::ports_stay
+    ),
+    growth_rule!(
+        "fd-leak",
+        "each turn opens descriptors that are not closed",
+        growth::descriptors_grow,
+        growth::descriptors_stay
+    ),
+    Rule {
+        name: "semaphore-leak",
+        class: "semaphore-leak",
+        text: "a named semaphore is made and never unlinked",
+        signs: &[sign("semaphores-left", growth::semaphores_left)],
+    },
+    Rule {
+        name: "shm-leak",
+        class: "shm-leak",
+        text: "named shared memory is made and never unlinked",
+        signs: &[sign("segments-left", growth::segments_left)],
+    },
+    Rule {
+        name: "memory-growth",
+        class: "memory-growth",
+        text: "each turn keeps memory that the next one does not use",
+        signs: &[
+            sign("grows", growth::memory_grows),
+            sign("stays", growth::memory_stays),
+            sign("goes-on", growth::memory_goes_on),
+        ],
+    },
+];

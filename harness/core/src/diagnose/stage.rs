@@ -8,6 +8,7 @@ use super::environment::environment_finding;
 use super::facts::Context;
 use super::finding::{Finding, OutputTail};
 use super::hang::{freeze_finding, stall_finding};
+use super::leaks::leak_findings;
 use super::leftovers::orphans_finding;
 use super::signs::evidence;
 use crate::observe::{DescendantEnd, Fact, Observation, Stream};
@@ -40,6 +41,7 @@ fn lifecycle_findings(observation: &Observation, context: &Context<'_>) -> Vec<F
     findings.extend(exit_finding(observation, context));
     findings.extend(freeze_finding(observation, context));
     findings.extend(orphans_finding(observation, context));
+    findings.extend(leak_findings(observation, context));
     if findings.is_empty() {
         // With another finding, a wrong order of releases is its consequence or its cause, and
         // is told there; alone it is a finding.

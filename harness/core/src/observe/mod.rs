@@ -2,8 +2,10 @@
 //!
 //! Deliberately absent: words like "leak", "cause" or "culprit"; they begin in `diagnose`.
 
+mod census;
 mod observation;
 mod recorded;
 
+pub use census::*;
 pub use observation::*;
 pub use recorded::*;

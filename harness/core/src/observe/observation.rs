@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::census::CensusRecord;
 use super::recorded::Recorded;
 
 /// A fact, or the reason why it could not be had.
@@ -59,6 +60,9 @@ pub struct Observation {
     pub stall: Option<Stall>,
     /// What the recorder tells.
     pub recorder: Fact<Recorded>,
+    /// What the processes held at step borders.
+    #[serde(default = "not_counted")]
+    pub census: Fact<CensusRecord>,
     /// Processes that the child made, directly or not, in the order of their birth.
     #[serde(default)]
     pub descendants: Vec<Descendant>,
@@ -74,6 +78,11 @@ pub struct Observation {
 /// Observations of before there was a choice were traced.
 fn traced() -> bool {
     true
+}
+
+/// Observations of before there was a census have none.
+fn not_counted() -> Fact<CensusRecord> {
+    Fact::Unavailable("not taken".to_owned())
 }
 
 /// How the child itself ended.

@@ -78,6 +78,66 @@ pub(crate) const PAGES: &[Page] = &[
          \x20 that large.",
     ),
     page!(
+        "L410",
+        "threads stay from turn to turn",
+        "After each turn of the plan's loop there are more threads than before, and they are still there\n\
+         \x20 at the end, after a grace period.",
+        "The kernel's list of the process's threads, counted after each turn (and after each step with\n\
+         \x20 `--census steps`). The slope is the median of the slopes between all pairs of turns, with its\n\
+         \x20 95 % interval; the first quarter of the turns is left out.",
+        "A worker pool that is made anew and not stopped, detached threads that wait for work that never\n\
+         \x20 comes.",
+        "Look at the threads' names; run with `--census steps` to see the step they are born in; join\n\
+         \x20 them in `unload` or `shutdown`.",
+    ),
+    page!(
+        "L411",
+        "descriptors stay from turn to turn",
+        "After each turn of the plan's loop more descriptors are open than before, and they still are at\n\
+         \x20 the end, after a grace period.",
+        "The kernel's list of the process's descriptors, counted by what they are; slope as in L410.",
+        "A file, socket or eventfd that an error path or a reload does not close.",
+        "The finding names what they are; run with `--census steps` to see the step that opens them.",
+    ),
+    page!(
+        "L412",
+        "listening sockets stay from turn to turn",
+        "After each turn one more socket listens. In the end the ports or the descriptors run out.",
+        "The process's sockets, looked up in the kernel's tables of listening sockets; slope as in L410.",
+        "A server that is restarted within its process without closing its old socket.",
+        "Close the socket where the server is stopped; `--census steps` tells the step.",
+    ),
+    page!(
+        "L413",
+        "named semaphores outlive the process",
+        "Names of POSIX semaphores stand in /dev/shm after the last process of the run has ended. They\n\
+         \x20 stay until the machine restarts. Hotfire removed those that the run was seen to hold.",
+        "The names in /dev/shm before and after the run; a name is the run's when the child mapped it at\n\
+         \x20 a step border. Others are listed as unclaimed.",
+        "sem_open without sem_unlink, a crash or kill between the two, a pool whose cleanup did not run.",
+        "Unlink the name right after it was opened by all who need it, or use an unnamed semaphore.",
+    ),
+    page!(
+        "L414",
+        "shared memory outlives the process",
+        "Names of POSIX shared memory stand in /dev/shm after the last process of the run has ended. They\n\
+         \x20 keep their memory until the machine restarts. Hotfire removed those that the run was seen to hold.",
+        "As L413.",
+        "shm_open without shm_unlink, a crash or kill between the two.",
+        "Unlink the name right after it was mapped by all who need it, or use memfd_create.",
+    ),
+    page!(
+        "L415",
+        "private memory grows from turn to turn",
+        "After each turn of the plan's loop the process keeps more memory that it has written, and the\n\
+         \x20 growth does not level off.",
+        "`Private_Dirty` of the process after each turn; slope as in L410. At least 1 KiB per turn and\n\
+         \x20 128 KiB in all: less is not told from an allocator's noise.",
+        "Memory that is never freed, a cache without a bound, an arena that is mapped anew and not unmapped.",
+        "Run more turns for a closer interval; `--census steps` tells the step in which it grows; a heap\n\
+         \x20 profiler tells the call.",
+    ),
+    page!(
         "P501",
         "a step failed that must succeed",
         "The lifecycle model calls the step legal, and the engine answered with an error.",

@@ -29,6 +29,9 @@ const FUTEX_PRIVATE: u64 = 128;
 impl Supervisor {
     /// A signal is about to be delivered to a thread: look, then let it go on with the signal.
     pub(super) fn on_signal(&mut self, tid: i32, signal: i32) {
+        if self.on_border(tid, signal) {
+            return;
+        }
         let process = self.tasks.process_of(tid).unwrap_or(tid);
         let role = self.tasks.role(process);
         if signal::is_fatal_by_default(signal)

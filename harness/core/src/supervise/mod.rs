@@ -4,6 +4,7 @@
 //! Deliberately absent: judgement of any kind.
 
 mod capture;
+mod census;
 mod convert;
 mod first_chance;
 mod nursery;

@@ -1,6 +1,6 @@
 //! What the front and a supervisor say to each other: JSON in frames.
 
-use hotfire_plan::scenario::Limits;
+use hotfire_plan::scenario::{Census, Limits};
 use serde::{Deserialize, Serialize};
 
 use crate::observe::{LaunchMode, Observation};
@@ -23,6 +23,8 @@ pub struct Job {
     pub seed: u64,
     /// Whether the engine may report to the ledger.
     pub ledger: bool,
+    /// When the processes' possessions are counted.
+    pub census: Census,
     /// The run's limits.
     pub limits: Limits,
 }

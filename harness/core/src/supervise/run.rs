@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 
+use hotfire_plan::scenario::Census;
 use hotfire_recorder::LaneSnapshot;
 use hotfire_sys::{RecorderFile, SysError, monotonic_ns, output_pipe};
 
+use super::census::Counts;
 use super::convert::{fetch, recorded};
 use super::output::Collector;
 use super::protocol::Job;
 use super::stall::Sampler;
 use crate::observe::{
-    Crash, Descendant, DescendantEnd, Ending, LaunchMode, Observation, Output, Stall,
+    Crash, Descendant, DescendantEnd, Ending, Fact, LaunchMode, Observation, Output, Stall,
 };
 
 /// A run from its request to its observation.
@@ -39,6 +41,7 @@ pub(super) struct Run {
     pub(super) ending: bool,
     pub(super) exiting_since_ns: Option<u64>,
     pub(super) sampler: Sampler,
+    pub(super) counts: Counts,
     pub(super) soft_errors: Vec<String>,
 }
 
@@ -55,6 +58,7 @@ impl Run {
         mode_note: Option<String>,
     ) -> Result<(Self, ChildEnds), SysError> {
         let recorder = new_recorder(&job)?;
+        let census = if job.traced { job.census } else { Census::Off };
         let (stdout, stdout_child) = output_pipe()?;
         let (stderr, stderr_child) = output_pipe()?;
         let run = Self {
@@ -76,6 +80,7 @@ impl Run {
             ending: false,
             exiting_since_ns: None,
             sampler: Sampler::default(),
+            counts: Counts::before(census),
             soft_errors: Vec::new(),
         };
         Ok((run, ChildEnds { stdout: stdout_child, stderr: stderr_child }))
@@ -125,6 +130,7 @@ impl Run {
             mode: self.mode,
             traced,
             mode_note: self.mode_note,
+            census: self.counts.finish(self.job.census, traced),
             ending,
             crash: self.crash,
             stall: self.stall,
@@ -153,7 +159,14 @@ fn step_of(lanes: &[LaneSnapshot], maker: Option<i32>) -> u32 {
 
 fn new_recorder(job: &Job) -> Result<RecorderFile, SysError> {
     let recorder = RecorderFile::new(hotfire_recorder::TOTAL_BYTES as u64)?;
-    let flags = if job.ledger { hotfire_recorder::FLAG_LEDGER } else { 0 };
+    let ledger = if job.ledger { hotfire_recorder::FLAG_LEDGER } else { 0 };
+    // Only a tracer can take the stop at a border.
+    let gates = match job.census {
+        Census::Ends if job.traced => hotfire_recorder::FLAG_GATE_ENDS,
+        Census::Steps if job.traced => hotfire_recorder::FLAG_GATE_STEPS,
+        _ => 0,
+    };
+    let flags = ledger | gates;
     // Four beats fit into the allowed gap, so that one late beat alone is no finding.
     let period_us = job.limits.beat_ms * 1000 / 4;
     let header = hotfire_recorder::header_words(flags, job.seed, period_us, job.plan.len());
@@ -172,7 +185,8 @@ pub(crate) fn not_started(job: &Job, ending: Ending) -> Observation {
         mode: job.mode,
         traced: job.traced,
         mode_note: None,
-        recorder: crate::observe::Fact::Unavailable("the child never ran".into()),
+        recorder: Fact::Unavailable("the child never ran".into()),
+        census: Fact::Unavailable("the child never ran".into()),
         ending,
         crash: None,
         stall: None,

@@ -7,4 +7,4 @@ mod parse;
 mod types;
 
 pub use error::{ScenarioError, ScenarioProblem};
-pub use types::{Expectation, ExpectedFinding, Limits, Scenario, ScenarioPlan};
+pub use types::{Census, Expectation, ExpectedFinding, Limits, Scenario, ScenarioPlan};

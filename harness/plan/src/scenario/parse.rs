@@ -14,7 +14,9 @@ use crate::model::Phase;
 use crate::plan::{EngineSpec, Plan};
 use crate::program::Program;
 use crate::scenario::error::{ScenarioError, ScenarioProblem};
-use crate::scenario::types::{Expectation, ExpectedFinding, Limits, Scenario, ScenarioPlan};
+use crate::scenario::types::{
+    Census, Expectation, ExpectedFinding, Limits, Scenario, ScenarioPlan,
+};
 use crate::suggest::nearest;
 use crate::words::{CLASSES, EXPECTED_STATUSES};
 
@@ -34,6 +36,7 @@ struct File {
     lifecycle: Spanned<String>,
     engine: Option<Spanned<String>>,
     runs: Option<Spanned<u32>>,
+    census: Option<Spanned<String>>,
     plans: Spanned<Vec<Spanned<String>>>,
     limits: Option<FileLimits>,
     expect: Option<Spanned<FileExpect>>,
@@ -80,9 +83,18 @@ impl Scenario {
             limits: limits(file.limits.as_ref())?,
             expect: expectation(file.expect.as_ref(), &plans)?,
             runs: file.runs.map_or(Ok(1), |runs| between(&runs, RUNS_MAX))?,
+            census: census(file.census.as_ref())?,
             plans,
         })
     }
+}
+
+fn census(value: Option<&Spanned<String>>) -> Result<Census, ScenarioError> {
+    let Some(value) = value else { return Ok(Census::default()) };
+    let known = Census::ALL.map(Census::name);
+    listed("census", std::slice::from_ref(value), &known)?;
+    let found = Census::ALL.into_iter().find(|census| census.name() == value.get_ref());
+    Ok(found.unwrap_or_default())
 }
 
 fn plans(

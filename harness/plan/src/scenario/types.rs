@@ -26,6 +26,37 @@ pub struct Scenario {
     pub expect: Expectation,
     /// Runs of each plan; `--runs` wins.
     pub runs: u32,
+    /// When the processes' possessions are counted; `--census` wins.
+    pub census: Census,
+}
+
+/// When the supervisor counts what the run's processes hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Census {
+    /// Never.
+    Off,
+    /// Before the first step, after each turn of an outermost loop, and before the exit.
+    #[default]
+    Ends,
+    /// After each step of the main lane, too: tells in which step something was born, and costs
+    /// a stop there.
+    Steps,
+}
+
+impl Census {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Off, Self::Ends, Self::Steps];
+
+    /// The word in files and on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Ends => "ends",
+            Self::Steps => "steps",
+        }
+    }
 }
 
 /// One plan of a scenario.

@@ -1,0 +1,249 @@
+//! What grows from turn to turn of a loop, and what stays in shared memory: the signs of leaks.
+//!
+//! The first quarter of the turns is left out: one-time initialisation happens there. Counts are
+//! those of the census, from outside; what is still there before the exit has had a grace period
+//! to go away. Deliberately absent: the findings themselves (`leaks.rs`).
+
+use std::collections::BTreeMap;
+
+use super::facts::Facts;
+use super::rule::Seen;
+use super::signs::line;
+use super::trend::{Trend, theil_sen};
+use crate::observe::{CensusBorder, CensusPoint, CensusRecord, SharedLeft};
+
+/// What must have grown in all before anything is said: three things, 128 KiB.
+const RISE_THINGS: f64 = 3.0;
+const RISE_BYTES: f64 = 131_072.0;
+/// Slower growth of memory is not told from an allocator's noise: 1 KiB per turn.
+const SLOPE_BYTES: f64 = 1024.0;
+/// How a census calls sockets that listen.
+pub(crate) const LISTENING: &str = "listening ";
+/// How `/dev/shm` calls named semaphores (glibc).
+const SEMAPHORE: &str = "sem.";
+
+/// What is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Threads,
+    Descriptors,
+    Ports,
+    Memory,
+}
+
+impl Kind {
+    pub(crate) fn plural(self) -> &'static str {
+        match self {
+            Self::Threads => "threads",
+            Self::Descriptors => "descriptors",
+            Self::Ports => "listening sockets",
+            Self::Memory => "private memory",
+        }
+    }
+
+    /// How many, or how many bytes.
+    pub(crate) fn of(self, point: &CensusPoint) -> f64 {
+        let sum = |counts: &BTreeMap<String, u32>, is_it: fn(&str) -> bool| -> f64 {
+            counts.iter().filter(|(what, _)| is_it(what)).map(|(_, count)| f64::from(*count)).sum()
+        };
+        match self {
+            Self::Threads => sum(&point.threads, |_| true),
+            Self::Descriptors => sum(&point.descriptors, |_| true),
+            Self::Ports => sum(&point.descriptors, |what| what.starts_with(LISTENING)),
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "no process has 2^53 bytes of private memory"
+            )]
+            Self::Memory => point.private_dirty_bytes as f64,
+        }
+    }
+
+    /// An amount with its unit.
+    pub(crate) fn amount(self, value: f64) -> String {
+        match self {
+            Self::Memory => format!("{:.1} KiB", value / 1024.0),
+            _ if value.fract() == 0.0 => format!("{value}"),
+            _ => format!("{value:.2}"),
+        }
+    }
+}
+
+/// The turns of a loop without its first quarter.
+pub(crate) struct Turns<'a> {
+    points: Vec<&'a CensusPoint>,
+    /// The point before the exit.
+    end: Option<&'a CensusPoint>,
+    left_out: usize,
+}
+
+impl<'a> Turns<'a> {
+    /// The turns of the plan's longest loop.
+    pub(crate) fn new(census: &'a CensusRecord) -> Self {
+        let mut loops: Vec<Vec<&CensusPoint>> = Vec::new();
+        for point in census.points.iter().filter(|point| point.border == CensusBorder::Turn) {
+            match loops.last_mut() {
+                Some(turns) if turns.last().is_some_and(|last| last.turn < point.turn) => {
+                    turns.push(point);
+                }
+                _ => loops.push(vec![point]),
+            }
+        }
+        let longest = loops.into_iter().max_by_key(Vec::len).unwrap_or_default();
+        let left_out = (longest.len() / 4).max(2);
+        let points = longest.into_iter().skip(left_out).collect();
+        let end = census.points.iter().rfind(|point| point.border == CensusBorder::End);
+        Self { points, end, left_out }
+    }
+
+    pub(crate) fn count(&self) -> u32 {
+        u32::try_from(self.points.len()).unwrap_or(u32::MAX)
+    }
+
+    pub(crate) fn first(&self) -> Option<&'a CensusPoint> {
+        self.points.first().copied()
+    }
+
+    pub(crate) fn end(&self) -> Option<&'a CensusPoint> {
+        self.end
+    }
+
+    pub(crate) fn trend(&self, kind: Kind) -> Option<Trend> {
+        theil_sen(&self.series(kind))
+    }
+
+    fn series(&self, kind: Kind) -> Vec<(f64, f64)> {
+        let x = |point: &CensusPoint| f64::from(u32::try_from(point.turn).unwrap_or(u32::MAX));
+        self.points.iter().map(|point| (x(point), kind.of(point))).collect()
+    }
+
+    /// How much the trend adds over all turns.
+    fn rise(&self, trend: Trend) -> Option<f64> {
+        let (first, last) = (self.points.first()?, self.points.last()?);
+        let turns = u32::try_from(last.turn.saturating_sub(first.turn)).ok()?;
+        Some(trend.slope * f64::from(turns))
+    }
+
+    /// It grows credibly, and by enough.
+    fn grows(&self, kind: Kind) -> Option<Trend> {
+        let trend = self.trend(kind)?;
+        let (low, rise) = match kind {
+            Kind::Memory => (SLOPE_BYTES, RISE_BYTES),
+            _ => (0.0, RISE_THINGS),
+        };
+        let is_enough = if kind == Kind::Memory { trend.low >= low } else { trend.low > low };
+        (is_enough && self.rise(trend)? >= rise).then_some(trend)
+    }
+
+    /// Half of what the turns added is still there before the exit.
+    fn stays(&self, kind: Kind) -> Option<&'a CensusPoint> {
+        let end = self.end?;
+        let rise = self.rise(self.trend(kind)?)?;
+        (kind.of(end) >= kind.of(self.points.first()?) + rise / 2.0).then_some(end)
+    }
+
+    /// The second half of the turns grows like all of them: it does not level off.
+    fn goes_on(&self, kind: Kind) -> Option<Trend> {
+        let whole = self.trend(kind)?;
+        let series = self.series(kind);
+        let half = theil_sen(series.get(series.len() / 2..)?)?;
+        (half.low > 0.0 && half.slope >= whole.slope / 2.0).then_some(half)
+    }
+}
+
+fn census<'a>(facts: &Facts<'a>) -> Option<&'a CensusRecord> {
+    facts.observation.census.known()
+}
+
+fn grows(facts: &Facts<'_>, kind: Kind) -> Option<Seen> {
+    let turns = Turns::new(census(facts)?);
+    let trend = turns.grows(kind)?;
+    let (noun, slope) = (kind.plural(), kind.amount(trend.slope));
+    let (low, high) = (kind.amount(trend.low), kind.amount(trend.high));
+    let (count, left_out) = (turns.count(), turns.left_out);
+    Some(line(
+        "census",
+        format!(
+            "{noun}: +{slope} per turn, 95 % [{low}, {high}], {count} turns after the first {left_out}"
+        ),
+    ))
+}
+
+fn stays(facts: &Facts<'_>, kind: Kind) -> Option<Seen> {
+    let turns = Turns::new(census(facts)?);
+    let end = turns.stays(kind)?;
+    let (now, then) = (kind.amount(kind.of(end)), kind.amount(kind.of(turns.first()?)));
+    let waited = match end.grace_us / 1000 {
+        0 => String::new(),
+        ms => format!(" and {ms} ms of grace"),
+    };
+    Some(line(
+        "census",
+        format!(
+            "after the last turn{waited}: {now}; after turn {}: {then}",
+            turns.first()?.turn + 1
+        ),
+    ))
+}
+
+pub(crate) fn threads_grow(facts: &Facts<'_>) -> Option<Seen> {
+    grows(facts, Kind::Threads)
+}
+
+pub(crate) fn threads_stay(facts: &Facts<'_>) -> Option<Seen> {
+    stays(facts, Kind::Threads)
+}
+
+pub(crate) fn ports_grow(facts: &Facts<'_>) -> Option<Seen> {
+    grows(facts, Kind::Ports)
+}
+
+pub(crate) fn ports_stay(facts: &Facts<'_>) -> Option<Seen> {
+    stays(facts, Kind::Ports)
+}
+
+pub(crate) fn descriptors_grow(facts: &Facts<'_>) -> Option<Seen> {
+    grows(facts, Kind::Descriptors)
+}
+
+pub(crate) fn descriptors_stay(facts: &Facts<'_>) -> Option<Seen> {
+    stays(facts, Kind::Descriptors)
+}
+
+pub(crate) fn memory_grows(facts: &Facts<'_>) -> Option<Seen> {
+    grows(facts, Kind::Memory)
+}
+
+pub(crate) fn memory_stays(facts: &Facts<'_>) -> Option<Seen> {
+    stays(facts, Kind::Memory)
+}
+
+pub(crate) fn memory_goes_on(facts: &Facts<'_>) -> Option<Seen> {
+    let trend = Turns::new(census(facts)?).goes_on(Kind::Memory)?;
+    let slope = Kind::Memory.amount(trend.slope);
+    Some(line("census", format!("it does not level off: +{slope} per turn in the second half")))
+}
+
+/// Whether a name in `/dev/shm` is a named semaphore's.
+pub(crate) fn is_semaphore(shared: &SharedLeft) -> bool {
+    shared.name.starts_with(SEMAPHORE)
+}
+
+fn left(facts: &Facts<'_>, is_it: fn(&SharedLeft) -> bool) -> Option<Seen> {
+    let names: Vec<&SharedLeft> =
+        census(facts)?.shared_left.iter().filter(|shared| is_it(shared)).collect();
+    let first = names.first()?;
+    let more = match names.len() {
+        1 => String::new(),
+        count => format!(" and {} more", count - 1),
+    };
+    let text = format!("/dev/shm/{}{more} stood there after the last process's end", first.name);
+    Some(line("/dev/shm", text))
+}
+
+pub(crate) fn semaphores_left(facts: &Facts<'_>) -> Option<Seen> {
+    left(facts, is_semaphore)
+}
+
+pub(crate) fn segments_left(facts: &Facts<'_>) -> Option<Seen> {
+    left(facts, |shared| !is_semaphore(shared))
+}

@@ -1,0 +1,187 @@
+//! What a process holds: descriptors, memory, sockets that listen, and the machine's named shared
+//! memory. Every reader has a limit; names are untrusted.
+//!
+//! Deliberately absent: whether it should hold them (see hotfire-core).
+
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
+
+use nix::errno::Errno;
+
+use crate::error::{Named, SysError};
+use crate::procfs::read_text;
+
+/// Where glibc keeps named shared memory and named semaphores.
+const SHARED_MEMORY: &str = "/dev/shm";
+/// Descriptors looked at per process, and names per folder.
+const ENTRIES_MAX: usize = 65_536;
+/// `TCP_LISTEN` in `/proc/net/tcp` (include/net/tcp_states.h).
+const LISTENS: &str = "0A";
+/// `__SO_ACCEPTCON` in `/proc/net/unix`.
+const ACCEPTS: u64 = 0x1_0000;
+
+/// An open descriptor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Descriptor {
+    /// Its number.
+    pub number: i32,
+    /// What the kernel says that it is: a path, `pipe:[INODE]`, `anon_inode:[eventfd]`, …
+    pub target: String,
+}
+
+/// A name in `/dev/shm`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SharedName {
+    /// The name; `sem.NAME` for a semaphore.
+    pub name: String,
+    /// Its inode: a name that was unlinked and made again is another one.
+    pub inode: u64,
+}
+
+/// The open descriptors of a process, by number.
+///
+/// # Errors
+/// It is gone, or may not be looked at.
+pub fn descriptors(pid: i32) -> Result<Vec<Descriptor>, SysError> {
+    let folder = format!("/proc/{pid}/fd");
+    // A folder that is not there belongs to a process that is not there any more.
+    let entries = std::fs::read_dir(&folder).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => SysError::new("readdir(/proc/PID/fd)", Errno::ESRCH),
+        _ => SysError::from_io("readdir(/proc/PID/fd)", &error),
+    })?;
+    let mut found: Vec<Descriptor> = entries
+        .filter_map(Result::ok)
+        .take(ENTRIES_MAX)
+        .filter_map(|entry| {
+            let number = entry.file_name().to_str()?.parse().ok()?;
+            // One that is closed meanwhile is not open.
+            let target = std::fs::read_link(entry.path()).ok()?.to_string_lossy().into_owned();
+            Some(Descriptor { number, target })
+        })
+        .collect();
+    found.sort_by_key(|descriptor| descriptor.number);
+    Ok(found)
+}
+
+/// Private memory of a process that it has written, in bytes (`Private_Dirty`).
+///
+/// # Errors
+/// It is gone, may not be looked at, or the kernel has no `smaps_rollup` (before 4.14).
+pub fn private_dirty_bytes(pid: i32) -> Result<u64, SysError> {
+    let text = read_text(&format!("/proc/{pid}/smaps_rollup"))?;
+    parse_private_dirty(&text).ok_or(SysError::new("parse(/proc/PID/smaps_rollup)", Errno::EINVAL))
+}
+
+fn parse_private_dirty(text: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix("Private_Dirty:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib * 1024)
+}
+
+/// The sockets that listen in the network namespace of a process: inode to address.
+#[must_use]
+pub fn listening(pid: i32) -> BTreeMap<u64, String> {
+    let table = |name: &str| read_text(&format!("/proc/{pid}/net/{name}")).unwrap_or_default();
+    let mut found = BTreeMap::new();
+    for name in ["tcp", "tcp6"] {
+        found.extend(table(name).lines().filter_map(|line| parse_tcp(name, line)));
+    }
+    found.extend(table("unix").lines().filter_map(parse_unix));
+    found
+}
+
+/// A line of `/proc/net/tcp`: number, local and remote address, state, …, inode (the tenth).
+fn parse_tcp(protocol: &str, line: &str) -> Option<(u64, String)> {
+    let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+    let (local, state) = (fields.get(1)?, fields.get(3)?);
+    let inode = fields.get(9)?.parse().ok()?;
+    let (_, port) = local.rsplit_once(':')?;
+    let port = u16::from_str_radix(port, 16).ok()?;
+    (*state == LISTENS).then(|| (inode, format!("{protocol} port {port}")))
+}
+
+/// A line of `/proc/net/unix`: address, count, protocol, flags, type, state, inode, path.
+fn parse_unix(line: &str) -> Option<(u64, String)> {
+    let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+    let flags = u64::from_str_radix(fields.get(3)?, 16).ok()?;
+    let inode = fields.get(6)?.parse().ok()?;
+    let path = fields.get(7).copied().unwrap_or("without a name");
+    (flags & ACCEPTS != 0).then(|| (inode, format!("unix socket {path}")))
+}
+
+/// All names in `/dev/shm`, sorted.
+///
+/// # Errors
+/// The folder cannot be read.
+pub fn shared_names() -> Result<Vec<SharedName>, SysError> {
+    let entries = std::fs::read_dir(SHARED_MEMORY).named("readdir(/dev/shm)")?;
+    let mut names: Vec<SharedName> = entries
+        .filter_map(Result::ok)
+        .take(ENTRIES_MAX)
+        .filter_map(|entry| {
+            let inode = entry.metadata().ok()?.ino();
+            Some(SharedName { name: entry.file_name().to_string_lossy().into_owned(), inode })
+        })
+        .collect();
+    names.sort();
+    Ok(names)
+}
+
+/// Removes a name from `/dev/shm`, if it still is the one with this inode.
+///
+/// # Errors
+/// It may not be removed.
+pub fn remove_shared(shared: &SharedName) -> Result<(), SysError> {
+    let path = std::path::Path::new(SHARED_MEMORY).join(&shared.name);
+    match std::fs::symlink_metadata(&path) {
+        Ok(data) if data.ino() == shared.inode && data.is_file() => {
+            std::fs::remove_file(&path).named("unlink(/dev/shm)")
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsRawFd;
+
+    use super::*;
+
+    #[test]
+    fn this_process_is_seen_as_it_is() {
+        let own = i32::try_from(std::process::id()).unwrap();
+        let file = std::fs::File::open("/proc/self/exe").unwrap();
+        let number = file.as_raw_fd();
+        let seen = descriptors(own).unwrap();
+        assert!(seen.iter().any(|one| one.number == number && one.target.starts_with('/')));
+        drop(file);
+        assert!(private_dirty_bytes(own).unwrap() >= 4096);
+        assert!(descriptors(i32::MAX).is_err_and(|error| error.is_gone()));
+    }
+
+    #[test]
+    fn a_socket_that_listens_is_told_from_one_that_does_not() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let own = i32::try_from(std::process::id()).unwrap();
+        let wanted = format!("tcp port {port}");
+        assert!(listening(own).values().any(|address| *address == wanted));
+        drop(listener);
+        assert!(!listening(own).values().any(|address| *address == wanted));
+    }
+
+    #[test]
+    fn lines_are_read() {
+        let text = "Rss: 8 kB\nPrivate_Clean: 4 kB\nPrivate_Dirty:      12 kB\n";
+        assert_eq!(parse_private_dirty(text), Some(12_288));
+        assert_eq!(parse_private_dirty("Rss: 8 kB\n"), None);
+        let listens =
+            "0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 0 0 0 4242 1";
+        assert_eq!(parse_tcp("tcp", listens), Some((4242, "tcp port 8080".to_owned())));
+        assert_eq!(parse_tcp("tcp", &listens.replace(" 0A ", " 01 ")), None);
+        let unix = "0000000000000000: 00000002 00000000 00010000 0001 01 77 /run/x";
+        assert_eq!(parse_unix(unix), Some((77, "unix socket /run/x".to_owned())));
+        assert_eq!(parse_unix(&unix.replace("00010000", "00000000")), None);
+    }
+}
