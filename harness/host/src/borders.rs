@@ -40,14 +40,9 @@ impl Borders {
         self.stop(Border::Start, Gating::Ends);
     }
 
-    /// A step has ended in lane 0.
+    /// A step, or a block of lanes with this last step, has ended in lane 0.
     pub(crate) fn step_ended(&self, step: StepIndex) {
         self.last_step.store(step, Ordering::Relaxed);
-        self.node_ended();
-    }
-
-    /// A step or a block of lanes has ended in lane 0.
-    pub(crate) fn node_ended(&self) {
         if self.is_looked_at.load(Ordering::Relaxed) {
             self.stop(Border::Step, Gating::Steps);
         }

@@ -103,7 +103,7 @@ impl Interpreter {
             Node::UntilJoined(body) => self.hammer(walker, body),
             Node::Lanes(lanes) => {
                 self.lanes(lanes)?;
-                self.borders.node_ended();
+                self.borders.step_ended(last_step(lanes));
                 ControlFlow::Continue(())
             }
         })
@@ -218,4 +218,19 @@ fn is_hammer(body: &[Node]) -> bool {
         Node::Repeat { body, .. } => is_hammer(body),
         Node::Step(_) | Node::Pause { .. } | Node::Lanes(_) => false,
     })
+}
+
+/// The last step of a block in text order.
+fn last_step(lanes: &[Lane]) -> StepIndex {
+    fn of(node: &Node) -> StepIndex {
+        match node {
+            Node::Step(index) => *index,
+            Node::Repeat { body, .. } | Node::UntilJoined(body) => {
+                body.iter().map(of).max().unwrap_or(0)
+            }
+            Node::Lanes(lanes) => last_step(lanes),
+            Node::Pause { .. } => 0,
+        }
+    }
+    lanes.iter().flat_map(|lane| &lane.body).map(of).max().unwrap_or(0)
 }

@@ -1,6 +1,6 @@
 //! Scenario files: what is read, and each error as people read it.
 
-use hotfire_plan::scenario::{Expectation, ExpectedFinding, Limits, Scenario};
+use hotfire_plan::scenario::{Census, Expectation, ExpectedFinding, Limits, Scenario};
 
 const FULL: &str = r#"
 name = "swap-cleanup-order"
@@ -9,6 +9,7 @@ reproduces = "reports/0"
 lifecycle = "swap"
 engine = "reference:defect=cleanup-order"
 runs = 3
+census = "steps"
 plans = [
   'create a = ENGINE; load a tiny; swap a engine=reference; exit',
   "create a = ENGINE; load a \"ti ny\"",
@@ -43,15 +44,15 @@ fn a_full_file_is_read() {
     assert_eq!(scenario.name, "swap-cleanup-order");
     assert_eq!(scenario.reproduces, "reports/0");
     assert_eq!(scenario.engine.to_string(), "reference:defect=cleanup-order");
-    assert_eq!(scenario.runs, 3);
+    assert_eq!((scenario.runs, scenario.census), (3, Census::Steps));
     let plans: Vec<(u32, String)> =
         scenario.plans.iter().map(|plan| (plan.line, plan.plan.to_string())).collect();
     assert_eq!(
         plans,
         [
-            (9, "create a = ENGINE; load a tiny; swap a engine=reference; exit".to_owned()),
-            (10, "create a = ENGINE; load a \"ti ny\"".to_owned()),
-            (11, "create a = ENGINE; load a tiny".to_owned()),
+            (10, "create a = ENGINE; load a tiny; swap a engine=reference; exit".to_owned()),
+            (11, "create a = ENGINE; load a \"ti ny\"".to_owned()),
+            (12, "create a = ENGINE; load a tiny".to_owned()),
         ]
     );
     assert_eq!(
@@ -80,7 +81,7 @@ fn a_full_file_is_read() {
 fn a_small_file_has_defaults() {
     let scenario = Scenario::parse(SMALL).expect("is well-formed");
     assert_eq!(scenario.engine.to_string(), "reference");
-    assert_eq!(scenario.runs, 1);
+    assert_eq!((scenario.runs, scenario.census), (1, Census::Ends));
     assert_eq!(scenario.limits, Limits::default());
     assert_eq!(scenario.expect, Expectation::Pass);
     let passing = format!("{SMALL}[expect]\nstatus = ['PASS']\n");
@@ -141,6 +142,7 @@ fn every_refusal_says_where_why_and_what_to_do() {
         ("[limits]\nfrobnicate = 1", "unknown key `frobnicate`", "keys are step, run"),
         ("[limits]\nstep = '1'", "`1` is no time", "us, ms or s"),
         ("[limits]\nstep = '0s'", "a limit of no time", "longer"),
+        ("census = \"step\"", "`step`", "did you mean `steps`?"),
         ("[limits]\nprocesses = 0", "0 is not from 1 to 4096", "range"),
         ("[expect]", "an expectation of nothing", "expect PASS"),
         ("[expect]\nstatus = ['SIGSEV']", "unknown status `SIGSEV`", "did you mean `SIGSEGV`?"),

@@ -6,9 +6,10 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use hotfire_recorder::{
-    FLAG_LEDGER, LANES_MAX, LEDGER_CAPACITY, RING_CAPACITY, ReadError, Resource, Snapshot, Stage,
-    StepEvent, StepOutcome, StepResult, TOTAL_BYTES, TOTAL_WORDS, Writer, brief_words,
-    header_words, read_brief, read_progress, read_snapshot,
+    Border, FLAG_GATE_ENDS, FLAG_GATE_STEPS, FLAG_LEDGER, Gate, Gating, LANES_MAX, LEDGER_CAPACITY,
+    RING_CAPACITY, ReadError, Resource, Snapshot, Stage, StepEvent, StepOutcome, StepResult,
+    TOTAL_BYTES, TOTAL_WORDS, Writer, brief_words, header_words, read_brief, read_gate,
+    read_progress, read_snapshot,
 };
 use proptest::prelude::*;
 
@@ -87,6 +88,36 @@ fn brief_says_what_the_supervisor_asks() {
     assert_eq!(brief.plan, "create a = x; load a tiny");
     assert_eq!((brief.ledger, brief.seed, brief.beat_period_us), (true, 42, 10_000));
     assert_eq!(read_brief(&mut fetch(&words)).expect("text"), brief.plan);
+}
+
+#[test]
+fn a_lane_at_a_border_is_seen_until_it_goes_on() {
+    let words = words_with("create a = x");
+    let writer = Writer::new(&words, tick).expect("a recorder");
+    assert_eq!(writer.brief().expect("a brief").gating, Gating::Off);
+    assert_eq!(read_gate(&mut fetch(&words)), Ok(None));
+    let gate = Gate { border: Border::Turn, step: 3, turn: 7 };
+    writer.gate_reached(gate);
+    assert_eq!(read_gate(&mut fetch(&words)), Ok(Some(gate)));
+    writer.gate_left();
+    assert_eq!(read_gate(&mut fetch(&words)), Ok(None));
+    words[24].store(u64::MAX, Ordering::Relaxed);
+    assert_eq!(read_gate(&mut fetch(&words)), Ok(None), "no border has such a number");
+}
+
+#[test]
+fn flags_say_at_which_borders_the_lane_stops() {
+    for (flags, gating) in [
+        (FLAG_GATE_ENDS, Gating::Ends),
+        (FLAG_GATE_STEPS, Gating::Steps),
+        (FLAG_GATE_ENDS | FLAG_GATE_STEPS | FLAG_LEDGER, Gating::Steps),
+        (FLAG_LEDGER, Gating::Off),
+    ] {
+        let words = words_with("create a = x");
+        words[2].store(flags, Ordering::Relaxed);
+        let brief = Writer::new(&words, tick).expect("a recorder").brief().expect("a brief");
+        assert_eq!(brief.gating, gating, "{flags:#x}");
+    }
 }
 
 #[test]

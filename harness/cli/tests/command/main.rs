@@ -13,6 +13,7 @@
     reason = "all of this program is tests: what is not as it must be ends the test"
 )]
 
+mod census;
 mod errors;
 mod first;
 mod github;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         output::CASES,
         keep::CASES,
         github::CASES,
+        census::CASES,
     ];
     let mut trials: Vec<Trial> = cases.concat().into_iter().map(trial).collect();
     trials.extend(junit::trials());

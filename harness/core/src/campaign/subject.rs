@@ -86,12 +86,8 @@ impl Settings {
             mode,
             traced: self.watching.traced,
             seed: mix(self.seed, u64::from(run)),
-<<<<<<< HEAD
             ledger: self.watching.ledger,
-=======
-            ledger: self.ledger,
             census: subject.census,
->>>>>>> 92de588 (Count what the child holds at step borders, and tell what grows)
             limits: subject.limits,
         }
     }

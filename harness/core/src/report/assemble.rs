@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use hotfire_plan::scenario::Limits;
+use hotfire_plan::scenario::{Census, Limits};
 use hotfire_plan::shell_quote;
 
 use super::SCHEMA_VERSION;
@@ -87,6 +87,9 @@ fn reproduce_command(report: &SubjectReport) -> String {
     }
     if !report.watching.traced {
         command.push_str(" --trace off");
+    }
+    if subject.census != Census::default() {
+        command.push_str(&format!(" --census {}", subject.census.name()));
     }
     command
 }

@@ -103,7 +103,7 @@ pub(crate) const PAGES: &[Page] = &[
         "L412",
         "listening sockets stay from turn to turn",
         "After each turn one more socket listens. In the end the ports or the descriptors run out.",
-        "The process's sockets, looked up in the kernel's tables of listening sockets; slope as in L410.",
+        "The process's sockets, looked up in the kernel's tables of listeners; slope as in L410.",
         "A server that is restarted within its process without closing its old socket.",
         "Close the socket where the server is stopped; `--census steps` tells the step.",
     ),
@@ -121,7 +121,8 @@ pub(crate) const PAGES: &[Page] = &[
         "L414",
         "shared memory outlives the process",
         "Names of POSIX shared memory stand in /dev/shm after the last process of the run has ended. They\n\
-         \x20 keep their memory until the machine restarts. Hotfire removed those that the run was seen to hold.",
+         \x20 keep their memory until the machine restarts. Hotfire removed those that the run was seen\n\
+         \x20 to hold.",
         "As L413.",
         "shm_open without shm_unlink, a crash or kill between the two.",
         "Unlink the name right after it was mapped by all who need it, or use memfd_create.",
@@ -133,7 +134,7 @@ pub(crate) const PAGES: &[Page] = &[
          \x20 growth does not level off.",
         "`Private_Dirty` of the process after each turn; slope as in L410. At least 1 KiB per turn and\n\
          \x20 128 KiB in all: less is not told from an allocator's noise.",
-        "Memory that is never freed, a cache without a bound, an arena that is mapped anew and not unmapped.",
+        "Memory that is never freed, a cache without a bound, an arena that is mapped and not unmapped.",
         "Run more turns for a closer interval; `--census steps` tells the step in which it grows; a heap\n\
          \x20 profiler tells the call.",
     ),

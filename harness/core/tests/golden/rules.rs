@@ -1,7 +1,7 @@
 //! Every rule fires where it should; a twin that lacks one sign is not taken for it; and no sign
 //! is superfluous: without it, a twin would be.
 
-use hotfire_core::diagnose::{CRASH_RULES, Facts, HANG_RULES, Rule};
+use hotfire_core::diagnose::{CRASH_RULES, Facts, HANG_RULES, LEAK_RULES, Rule};
 use hotfire_core::observe::{Crash, Fact, StallReason, Wait};
 
 use crate::build::{
@@ -18,10 +18,10 @@ const TERM: i32 = 15;
 const PLAN: &str = "create a = reference; load a tiny; generate a 16; exit";
 
 /// A rule's case, and the twins that lack one sign each.
-struct RuleCases {
-    rule: &'static str,
-    fires: Case,
-    twins: Vec<Case>,
+pub(crate) struct RuleCases {
+    pub(crate) rule: &'static str,
+    pub(crate) fires: Case,
+    pub(crate) twins: Vec<Case>,
 }
 
 fn crashed(crash: Crash) -> Case {
@@ -325,11 +325,12 @@ fn all_cases() -> Vec<RuleCases> {
     ];
     cases.extend(lines());
     cases.extend(senders());
+    cases.extend(crate::leaks::cases());
     cases
 }
 
 fn all_rules() -> impl Iterator<Item = &'static Rule> {
-    CRASH_RULES.iter().chain(HANG_RULES)
+    CRASH_RULES.iter().chain(HANG_RULES).chain(LEAK_RULES)
 }
 
 fn fires(rule: &Rule, case: &Case, without: Option<&str>) -> bool {
@@ -353,8 +354,9 @@ fn no_twin_is_taken_for_the_rule() {
         let rule = all_rules().find(|rule| rule.name == cases.rule).unwrap();
         for (at, twin) in cases.twins.iter().enumerate() {
             assert!(!fires(rule, twin, None), "{} fires for its twin {at}", cases.rule);
-            let cause = twin.findings().remove(0).likely_cause;
-            let taken = cause.is_some_and(|cause| cause.rule == rule.name);
+            let findings = twin.findings();
+            let causes = findings.iter().filter_map(|finding| finding.likely_cause.as_ref());
+            let taken = causes.into_iter().any(|cause| cause.rule == rule.name);
             assert!(!taken, "{} twin {at}", cases.rule);
         }
     }

@@ -1,0 +1,88 @@
+//! The census from outside: at which borders it is taken, in both modes, and that it is not where
+//! nobody asked.
+
+use serde_json::Value;
+
+use crate::Case;
+use crate::workshop::Workshop;
+
+pub(crate) const CASES: &[Case] = &[
+    ("census-borders", borders),
+    ("census-evenly-in-long-loops", evenly_in_long_loops),
+    ("census-is-unavailable-with-a-reason", is_unavailable_with_a_reason),
+    ("census-sees-what-is-there", sees_what_is_there),
+];
+
+/// The last step fails, so that the run's facts are kept.
+fn census(plan: &str, arguments: &[&str]) -> Value {
+    let workshop = Workshop::new();
+    let plan = format!("create a = reference; {plan}; create b = reference; load b nosuch");
+    let done = workshop.run(&[&["run", "--plan", &plan], arguments].concat());
+    assert_eq!(done.status, 100, "{}", done.stderr);
+    let kept = std::fs::read_dir(workshop.path(".hotfire/findings")).unwrap().next();
+    let name = kept.unwrap().unwrap().path();
+    let file: Value = serde_json::from_slice(&std::fs::read(name).unwrap()).unwrap();
+    file["observation"]["census"].clone()
+}
+
+/// `border step.turn` of each point.
+fn places(census: &Value) -> Vec<String> {
+    let points = census["known"]["points"].as_array().unwrap_or_else(|| panic!("{census}"));
+    let place = |point: &Value| {
+        format!("{} {}.{}", point["border"].as_str().unwrap(), point["step"], point["turn"])
+    };
+    points.iter().map(place).collect()
+}
+
+fn borders() {
+    let plan = "2x(load a tiny; unload a); [cancel a | cancel a]";
+    for mode in ["spawn", "fork"] {
+        let ends = census(plan, &["--mode", mode]);
+        assert_eq!(places(&ends), ["start 0.0", "turn 3.0", "turn 3.1", "end 7.0"], "{mode}");
+        let steps = census(plan, &["--mode", mode, "--census", "steps"]);
+        let wanted = [
+            "start 0.0",
+            "step 1.0",
+            "step 2.0",
+            "step 3.0",
+            "turn 3.0",
+            "step 2.1",
+            "step 3.1",
+            "turn 3.1",
+            "step 5.0",
+            "step 6.0",
+            "step 7.0",
+            "end 7.0",
+        ];
+        assert_eq!(places(&steps), wanted, "{mode}");
+    }
+}
+
+fn evenly_in_long_loops() {
+    let seen = places(&census("300x(load a tiny; unload a)", &[]));
+    let turns: Vec<u32> =
+        seen.iter().filter_map(|place| place.strip_prefix("turn 3.")?.parse().ok()).collect();
+    assert_eq!((turns.len(), turns[0], turns[1]), (101, 0, 3), "{turns:?}");
+    assert_eq!(turns.last(), Some(&299));
+}
+
+fn is_unavailable_with_a_reason() {
+    let off = census("cancel a", &["--census", "off"]);
+    assert_eq!(off["unavailable"], "not asked for");
+    let untraced = census("cancel a", &["--trace", "off"]);
+    assert_eq!(untraced["unavailable"], "the run is not traced");
+}
+
+fn sees_what_is_there() {
+    let seen = census("load a tiny; generate a 4", &["--census", "steps"]);
+    let points = seen["known"]["points"].as_array().unwrap();
+    let threads = |point: &Value| -> u64 {
+        point["threads"].as_object().unwrap().values().filter_map(Value::as_u64).sum()
+    };
+    // The pool starts at the first generate.
+    assert_eq!(threads(&points[0]), 1, "{seen}");
+    let last = points.last().unwrap();
+    assert!(threads(last) > 1 && last["threads"]["ref-worker-0"].as_u64() >= Some(1), "{last}");
+    let grown = |key: &str| points[2][key].as_u64() > points[1][key].as_u64();
+    assert!(grown("mappings") && grown("private_dirty_bytes"), "a load maps and writes: {seen}");
+}
