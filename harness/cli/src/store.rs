@@ -11,7 +11,7 @@ use hotfire_core::campaign::{CampaignReport, SubjectReport, Watching};
 use hotfire_core::diagnose::Finding;
 use hotfire_core::observe::Observation;
 use hotfire_core::report::{PlanResult, Report, complete, plan_result, sanitize};
-use hotfire_plan::scenario::Limits;
+use hotfire_plan::scenario::{Census, Limits};
 use hotfire_plan::{Plan, plan_id, shell_quote};
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +32,8 @@ pub(crate) struct Kept {
     pub(crate) finding: Finding,
     pub(crate) result: PlanResult,
     pub(crate) limits: Limits,
+    #[serde(default)]
+    pub(crate) census: Census,
     #[serde(default)]
     pub(crate) watching: Watching,
     pub(crate) observation: Observation,
@@ -89,6 +91,7 @@ impl Store {
                     finding: complete(finding, subject),
                     result: plan_result(subject),
                     limits: subject.subject.limits,
+                    census: subject.subject.census,
                     watching: subject.watching,
                     observation: observation.clone(),
                 };

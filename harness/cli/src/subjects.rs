@@ -45,19 +45,19 @@ pub(crate) fn of_replay(
     shared: &SharedArgs,
 ) -> Result<(Subject, SharedArgs), CliError> {
     let mut shared = shared.clone();
-    let (text, limits) = if is_id(what) {
+    let (text, limits, census) = if is_id(what) {
         let kept = Store::at(&shared.out).finding(what)?;
         // As it was watched when the finding showed, unless the flags ask for less.
         shared.no_ledger |= !kept.watching.ledger;
         if !kept.watching.traced {
             shared.trace = Trace::Off;
         }
-        (kept.observation.plan, kept.limits)
+        (kept.observation.plan, kept.limits, kept.census)
     } else {
-        (read_plan_text(what)?, Limits::default())
+        (read_plan_text(what)?, Limits::default(), Census::default())
     };
     let engine = shared.engine.as_deref().map(parse_engine).transpose()?;
-    let subject = Subject { limits, ..from_plan(&text, engine, runs)? };
+    let subject = Subject { limits, census, ..from_plan(&text, engine, runs)? };
     Ok((with_limits(subject, &shared), shared))
 }
 
