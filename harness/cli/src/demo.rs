@@ -107,6 +107,7 @@ fn subject(name: &str, engine: &str) -> Result<Subject, CliError> {
         plan: plan.with_engine(&engine),
         engine,
         limits: Limits { step_ms: STEP_MS, exit_ms: STEP_MS, ..Limits::default() },
+        census: Census::default(),
         expect,
         runs: RUNS,
     })
