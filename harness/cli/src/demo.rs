@@ -14,7 +14,7 @@ use hotfire_core::campaign::{
 use hotfire_core::judge::wilson;
 use hotfire_core::observe::LaunchMode;
 use hotfire_core::report::{Invocation, assemble, plan_result, render_result_line, sanitize};
-use hotfire_plan::scenario::{Expectation, ExpectedFinding, Limits};
+use hotfire_plan::scenario::{Census, Expectation, ExpectedFinding, Limits};
 use hotfire_plan::{EngineSpec, Plan, shell_quote};
 use hotfire_sys::machine::find_program;
 use hotfire_sys::{Scratch, Stop, monotonic_ns, own_executable, run_bounded};
