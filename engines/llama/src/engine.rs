@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use hotfire_host::{
     CreateContext, Engine, EngineError, EngineKind, EngineState, Ledger, Outcome, Request,
 };
-use hotfire_plan::Args;
 use hotfire_plan::model::Operation;
+use hotfire_plan::{Args, nearest};
 
 use crate::library::{Library, library};
 use crate::reference;
@@ -30,6 +30,10 @@ pub struct Llama;
 impl EngineKind for Llama {
     fn name(&self) -> &'static str {
         "llama"
+    }
+
+    fn check(&self, args: &Args) -> Result<(), EngineError> {
+        Settings::read(args).map(drop)
     }
 
     fn prepare(&self) -> Result<(), EngineError> {
@@ -83,8 +87,11 @@ impl Settings {
                     )));
                 }
                 (other, _) => {
+                    let near = nearest(other, ["lock", "threads"]);
+                    let near = near.map(|near| format!("did you mean `{near}`? "));
+                    let near = near.unwrap_or_default();
                     return Err(EngineError::Failed(format!(
-                        "the setting {other}; llama has: lock, threads"
+                        "no setting `{other}`; {near}known: lock, threads"
                     )));
                 }
             }

@@ -12,7 +12,7 @@ pub const FOLDER_VARIABLE: &str = "HOTFIRE_LLAMA_DIR";
 /// Where `scripts/fetch-engines.sh` puts them, below the root of the repository.
 const FETCHED: &str = ".cache/engines/llama";
 
-const HELP: &str = "scripts/fetch-engines.sh llama";
+const HELP: &str = "scripts/fetch-engines.sh llama (in hotfire's checkout); HOTFIRE_LLAMA_DIR names another folder";
 
 /// The folder with the libraries: [`FOLDER_VARIABLE`], or the fetched one below the current folder
 /// or a folder above it. Only looks at names of files.

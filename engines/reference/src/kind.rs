@@ -22,6 +22,10 @@ impl EngineKind for ReferenceKind {
         "reference"
     }
 
+    fn check(&self, args: &Args) -> Result<(), EngineError> {
+        settings(args).map(drop)
+    }
+
     /// Works out the usual texts, so that forked children need not. Runs no C++.
     fn prepare(&self) -> Result<(), EngineError> {
         for source in known().values() {

@@ -1,10 +1,13 @@
 //! `reference:KEY=VALUE,…` made into settings.
 
 use hotfire_host::EngineError;
-use hotfire_plan::Args;
+use hotfire_plan::{Args, nearest};
 
 use crate::bridge::ffi::Settings;
 use crate::defects::DEFECTS;
+
+/// The settings that there are.
+const KEYS: [&str; 4] = ["defect", "window", "device", "process"];
 
 /// Reads the arguments of `create`.
 ///
@@ -23,8 +26,10 @@ pub(crate) fn settings(args: &Args) -> Result<Settings, EngineError> {
             "device" => settings.aux_device = choice("device", value, ["host", "aux"])?,
             "process" => settings.worker_process = choice("process", value, ["0", "1"])?,
             _ => {
-                let known = "known: defect, window, device, process";
-                return Err(EngineError::Failed(format!("no setting `{key}`; {known}")));
+                let near = meant(key, KEYS);
+                let known = KEYS.join(", ");
+                let text = format!("no setting `{key}`; {near}known: {known}");
+                return Err(EngineError::Failed(text));
             }
         }
     }
@@ -34,11 +39,20 @@ pub(crate) fn settings(args: &Args) -> Result<Settings, EngineError> {
 fn switch_on(settings: &mut Settings, name: &str) -> Result<(), EngineError> {
     let mut names = DEFECTS.iter().map(|defect| defect.name);
     if !names.any(|known| known == name) {
-        let help = "`hotfire list --defects` names them";
-        return Err(EngineError::Failed(format!("no defect `{name}`; {help}")));
+        let near = meant(name, DEFECTS.iter().map(|defect| defect.name));
+        let help = "`hotfire list --defects` explains them";
+        let known: Vec<&str> = DEFECTS.iter().map(|defect| defect.name).collect();
+        let known = known.join(", ");
+        let text = format!("no defect `{name}`; {near}known: {known}; {help}");
+        return Err(EngineError::Failed(text));
     }
     settings.defects.push(name.replace('-', "_"));
     Ok(())
+}
+
+/// `did you mean …? `, or nothing.
+fn meant<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    nearest(word, known).map(|near| format!("did you mean `{near}`? ")).unwrap_or_default()
 }
 
 /// Whether `value` is the second of two words.

@@ -29,7 +29,7 @@ pub(crate) struct Cli {
 const EXIT_CODES: &str = "\
 Exit status: 0 as expected · 2 usage · 4 nothing ran · 70 our own error · 96 set-up · 97 could not
 observe · 100 a lifecycle failed · 101 an engine could not be started · 110 a report could not be
-written · 130/143 interrupted/terminated.";
+written · 129/130/143 stopped by SIGHUP/SIGINT/SIGTERM. docs/exit-status.md tells more.";
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -61,7 +61,8 @@ pub(crate) enum Verb {
 /// `hotfire run`.
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
-    /// Scenario files, or words that a scenario's name must contain
+    /// Scenario files, folders of them, or words that a scenario's name must contain; each must
+    /// match
     pub(crate) filters: Vec<String>,
     /// Run this one plan instead of scenarios (text, or @FILE)
     #[arg(long, value_name = "TEXT", conflicts_with = "filters")]
@@ -95,7 +96,8 @@ pub(crate) struct SharedArgs {
     /// Parallel workers [default: the number of processors]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
     pub(crate) jobs: Option<u32>,
-    /// The seed, decimal or 0x hex [default: drawn, and printed]
+    /// The seed, decimal or 0x hex, for engines that draw numbers; which thread runs when is not
+    /// drawn from it [default: drawn, and printed]
     #[arg(long, value_parser = parse_seed)]
     pub(crate) seed: Option<u64>,
     /// The longest run, e.g. 30s [default: as the scenario says]
@@ -241,6 +243,8 @@ fn parse_seed(text: &str) -> Result<u64, String> {
 fn parse_duration(text: &str) -> Result<u64, String> {
     match hotfire_plan::parse_duration_us(text) {
         Some(micros) if micros >= 1000 => Ok(micros / 1000),
-        _ => Err("a duration has a unit and is at least 1ms, e.g. 500ms or 30s".to_owned()),
+        _ => Err("a duration is a whole number with its unit (us, ms or s), and at least 1ms, \
+                  e.g. 500ms or 30s"
+            .to_owned()),
     }
 }

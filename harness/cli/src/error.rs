@@ -34,16 +34,6 @@ pub(crate) enum CliError {
         /// What to do.
         help: &'static str,
     },
-    /// An engine that no host has.
-    #[error("no engine is named `{name}`; known: {known}\nhelp: {help}")]
-    UnknownEngine {
-        /// As written.
-        name: String,
-        /// All names.
-        known: String,
-        /// What to do.
-        help: String,
-    },
     /// The plan needs what this version has not got.
     #[error("{what} is not available yet\nhelp: {help}")]
     NotAvailable {
@@ -53,8 +43,13 @@ pub(crate) enum CliError {
         help: &'static str,
     },
     /// The filters match nothing.
-    #[error("no scenario matches {0}\nhelp: `hotfire list` shows all scenarios")]
-    NoMatch(String),
+    #[error("no scenario matches {what}\nhelp: {near}`hotfire list` shows all scenarios")]
+    NoMatch {
+        /// The filters.
+        what: String,
+        /// What was probably meant, as a question; may be empty.
+        near: String,
+    },
     /// No stored finding has the id.
     #[error("no finding `{id}` is kept in {out}\nhelp: `hotfire show{flag}` lists what is kept; --out DIR names another folder", out = out.display())]
     NoFinding {
@@ -124,11 +119,11 @@ impl CliError {
     /// The exit status.
     pub(crate) fn status(&self) -> u8 {
         match self {
-            Self::Text(_) | Self::Read { .. } | Self::UnknownEngine { .. } => status::USAGE,
+            Self::Text(_) | Self::Read { .. } => status::USAGE,
             Self::NoFinding { .. } | Self::ManyFindings { .. } => status::USAGE,
             Self::SameFile { .. } => status::USAGE,
             Self::NotAvailable { .. } => status::SET_UP,
-            Self::NoMatch(_) => status::NOTHING_RAN,
+            Self::NoMatch { .. } => status::NOTHING_RAN,
             Self::Write { .. } | Self::NoFolder { .. } => status::REPORT,
             Self::Keep { .. } | Self::Answer { .. } => status::REPORT,
             Self::System(_) => status::INTERNAL,

@@ -10,7 +10,7 @@ use crate::answer::answer;
 use crate::args::ListArgs;
 use crate::error::CliError;
 use crate::internal::kinds;
-use crate::scenarios;
+use crate::scenarios::{self, Scenarios};
 
 /// The longest name and summary that are shown; a file of somebody else may hold anything.
 const NAME_CHARS_MAX: usize = 100;
@@ -22,7 +22,7 @@ pub(crate) fn list(args: &ListArgs, out: &mut dyn Write) -> Result<u8, CliError>
         answer(out, &defects())?;
         return Ok(0);
     }
-    let loaded = scenarios::load(&args.filters)?;
+    let Scenarios { loaded, left_out } = scenarios::load(&args.filters)?;
     let width = loaded.iter().map(|one| one.scenario.name.len()).max().unwrap_or(0);
     let mut text = String::new();
     for one in &loaded {
@@ -40,7 +40,13 @@ pub(crate) fn list(args: &ListArgs, out: &mut dyn Write) -> Result<u8, CliError>
         ));
     }
     let engines: Vec<&str> = kinds().iter().map(|kind| kind.name()).collect();
-    text.push_str(&format!("\n{} scenarios · engines: {}\n", loaded.len(), engines.join(", ")));
+    let files = loaded.iter().map(|one| one.file.as_str());
+    let origins = scenarios::origins(files);
+    text.push_str(&format!("\n{origins} · engines: {}\n", engines.join(", ")));
+    for file in left_out {
+        let file = sanitize(&file, NAME_CHARS_MAX);
+        text.push_str(&format!("left out, as it does not parse: {file}\n"));
+    }
     answer(out, &text)?;
     Ok(0)
 }

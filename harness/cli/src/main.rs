@@ -10,6 +10,7 @@ use clap::Parser;
 
 mod answer;
 mod args;
+mod check;
 mod completions;
 mod demo;
 mod doctor;

@@ -20,6 +20,7 @@ use hotfire_plan::Program;
 
 use crate::args::{Cli, Verb};
 use crate::error::CliError;
+use crate::scenarios::origins;
 use crate::store::{self, Store};
 
 /// Findings printed in full at the end of a run.
@@ -96,7 +97,11 @@ impl Presenter {
         let runs: u64 = subjects.iter().map(|subject| u64::from(subject.runs)).sum();
         let plans = if subjects.len() == 1 { "plan" } else { "plans" };
         let noun = if runs == 1 { "run" } else { "runs" };
-        self.line(&format!("hotfire: seed {seed:#x}, {} {plans}, {runs} {noun}", subjects.len()));
+        let files = subjects.iter().filter_map(|subject| subject.place.as_ref());
+        let from = origins(files.map(|(file, _)| file.as_str()));
+        let from = if from.is_empty() { from } else { format!(" of {from}") };
+        let count = subjects.len();
+        self.line(&format!("hotfire: seed {seed:#x}, {count} {plans}{from}, {runs} {noun}"));
         if std::io::stderr().is_terminal() {
             self.progress = Some(Progress { done: 0, all: subjects.len(), failed: 0 });
         }

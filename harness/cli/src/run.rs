@@ -23,7 +23,10 @@ struct Task<'a> {
 
 /// `hotfire run`.
 pub(crate) fn run(args: &RunArgs, presenter: &mut Presenter) -> Result<u8, CliError> {
-    let subjects = subjects::of_run(args)?;
+    let (subjects, left_out) = subjects::of_run(args)?;
+    for file in left_out {
+        presenter.warn(&format!("{file} is left out: it does not parse, and no filter names it"));
+    }
     perform(&Task { verb: "run", shared: &args.shared, subjects, fresh: false }, presenter)
 }
 

@@ -1,9 +1,13 @@
-//! Where scenarios come from: files that are named, `scenarios/*.toml` below the current folder,
-//! else those that are built in.
+//! Where scenarios come from: files and folders that are named; else `scenarios/*.toml` below the
+//! current folder and the built-in canary; else those that are built in.
+//!
+//! Deliberately absent: what a scenario says (`hotfire-plan`).
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use hotfire_core::campaign::BUILT_IN as BUILT_IN_PLACE;
+use hotfire_plan::nearest;
 use hotfire_plan::scenario::Scenario;
 
 use crate::error::CliError;
@@ -12,53 +16,170 @@ use crate::error::CliError;
 #[derive(Debug)]
 pub(crate) struct Loaded {
     pub(crate) file: String,
+    pub(crate) text: String,
     pub(crate) scenario: Scenario,
+}
+
+/// The scenarios of an invocation.
+#[derive(Debug, Default)]
+pub(crate) struct Scenarios {
+    pub(crate) loaded: Vec<Loaded>,
+    /// Files of the project that do not parse, and that no filter names.
+    pub(crate) left_out: Vec<String>,
 }
 
 include!(concat!(env!("OUT_DIR"), "/built_in.rs"));
 
 /// The folder of a project's scenarios.
 const FOLDER: &str = "scenarios";
+/// It proves that crashes are caught, whatever engine a project has.
+const CANARY: &str = "canary.toml";
 
-/// The scenarios that `filters` name, in the order of their names: a filter that is a file is
-/// read, any other is a part of a name. None: all.
-pub(crate) fn load(filters: &[String]) -> Result<Vec<Loaded>, CliError> {
-    let (files, words): (Vec<&String>, Vec<&String>) =
-        filters.iter().partition(|filter| is_file(filter));
-    let mut loaded =
-        files.iter().map(|file| read(Path::new(file))).collect::<Result<Vec<_>, _>>()?;
-    if files.is_empty() || !words.is_empty() {
-        let all = all()?;
-        loaded.extend(all.into_iter().filter(|one| {
-            words.is_empty() || words.iter().any(|word| one.scenario.name.contains(word.as_str()))
-        }));
+/// The scenarios that `filters` name, in the order of their names: a filter that is a file or a
+/// folder is read, any other is a part of a name. None: all. A filter that matches nothing is an
+/// error, also beside one that does.
+pub(crate) fn load(filters: &[String]) -> Result<Scenarios, CliError> {
+    let (paths, words): (Vec<&String>, Vec<&String>) =
+        filters.iter().partition(|filter| is_path(filter));
+    let mut found = Scenarios::default();
+    let mut seen = BTreeSet::new();
+    for path in paths {
+        for file in files_at(path)? {
+            // The same file twice, e.g. once by its folder, is one scenario.
+            if seen.insert(std::fs::canonicalize(&file).unwrap_or_else(|_| file.clone())) {
+                found.loaded.push(read(&file)?);
+            }
+        }
     }
-    if loaded.is_empty() {
-        let words: Vec<String> = filters.iter().map(|word| format!("`{word}`")).collect();
-        return Err(CliError::NoMatch(words.join(" or ")));
+    if filters.is_empty() || !words.is_empty() {
+        let all = all(&words, &seen)?;
+        found.left_out = all.left_out;
+        select(all.loaded, &words, &mut found.loaded)?;
     }
-    Ok(loaded)
+    check_names(&found.loaded)?;
+    Ok(found)
 }
 
-fn is_file(filter: &str) -> bool {
-    filter.ends_with(".toml") || filter.contains('/')
-}
-
-fn all() -> Result<Vec<Loaded>, CliError> {
-    let mut loaded = match folder_files() {
-        Some(files) => files.iter().map(|file| read(file)).collect::<Result<Vec<_>, _>>()?,
-        None => BUILT_IN
-            .iter()
-            .map(|(name, text)| parse(&format!("{BUILT_IN_PLACE}{name}"), text))
-            .collect::<Result<Vec<_>, _>>()?,
+/// Adds those that match; every word must match at least one.
+fn select(all: Vec<Loaded>, words: &[&String], selected: &mut Vec<Loaded>) -> Result<(), CliError> {
+    let matches = |one: &Loaded, words: &[&String]| {
+        words.iter().any(|word| one.scenario.name.contains(*word))
     };
-    loaded.sort_by(|left, right| left.scenario.name.cmp(&right.scenario.name));
-    Ok(loaded)
+    let names: Vec<&str> =
+        all.iter().chain(&*selected).map(|one| one.scenario.name.as_str()).collect();
+    let is_lost = |word: &&&String| !names.iter().any(|name| name.contains(word.as_str()));
+    let lost: Vec<&str> = words.iter().filter(is_lost).map(|word| word.as_str()).collect();
+    if !lost.is_empty() {
+        let parts = names.iter().flat_map(|name| name.split('-')).chain(names.iter().copied());
+        let near: BTreeSet<&str> =
+            lost.iter().filter_map(|word| nearest(word, parts.clone())).collect();
+        return Err(CliError::NoMatch { what: quoted(&lost, " or "), near: meant(&near) });
+    }
+    selected.extend(all.into_iter().filter(|one| words.is_empty() || matches(one, words)));
+    Ok(())
 }
 
-/// The scenario files below the current folder; `None` where there is no such folder or file.
-fn folder_files() -> Option<Vec<PathBuf>> {
-    let entries = std::fs::read_dir(FOLDER).ok()?;
+/// `did you mean …? `, or nothing.
+fn meant(near: &BTreeSet<&str>) -> String {
+    if near.is_empty() {
+        return String::new();
+    }
+    let near: Vec<&str> = near.iter().copied().collect();
+    format!("did you mean {}? ", quoted(&near, " or "))
+}
+
+fn quoted(words: &[&str], between: &str) -> String {
+    words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(between)
+}
+
+/// A name stands for one scenario: reports and baselines know scenarios by their names.
+fn check_names(loaded: &[Loaded]) -> Result<(), CliError> {
+    let mut files: BTreeMap<&str, &str> = BTreeMap::new();
+    for one in loaded {
+        let name = one.scenario.name.as_str();
+        if let Some(other) = files.insert(name, &one.file) {
+            let file = &one.file;
+            return Err(CliError::Text(format!(
+                "two scenarios are named `{name}`: {other} and {file}\n\
+                 help: give one of them another name"
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn is_path(filter: &str) -> bool {
+    filter.ends_with(".toml")
+        || filter.contains('/')
+        || filter.ends_with(".plan")
+        || (filter == FOLDER && Path::new(filter).is_dir())
+}
+
+/// A file, or the scenario files of a folder.
+fn files_at(path: &str) -> Result<Vec<PathBuf>, CliError> {
+    if path.ends_with(".plan") {
+        return Err(CliError::Text(format!(
+            "`{path}` is a plan, no scenario\nhelp: hotfire run --plan @{path}"
+        )));
+    }
+    if !Path::new(path).is_dir() {
+        return Ok(vec![path.into()]);
+    }
+    files_of(path).ok_or_else(|| {
+        CliError::Text(format!(
+            "the folder `{path}` has no scenario\nhelp: scenarios are files that end with .toml; \
+             scenarios/README.md has their format"
+        ))
+    })
+}
+
+/// The project's scenarios, or the built-in ones; without the files that are read already.
+fn all(words: &[&String], seen: &BTreeSet<PathBuf>) -> Result<Scenarios, CliError> {
+    let mut all = match files_of(FOLDER) {
+        Some(files) => of_project(&files, words, seen)?,
+        None => Scenarios { loaded: built_in(|_| true)?, left_out: Vec::new() },
+    };
+    all.loaded.sort_by(|left, right| left.scenario.name.cmp(&right.scenario.name));
+    Ok(all)
+}
+
+/// A file that does not parse is an error where it may be meant: without a word, or with one that
+/// its name has.
+fn of_project(
+    files: &[PathBuf],
+    words: &[&String],
+    seen: &BTreeSet<PathBuf>,
+) -> Result<Scenarios, CliError> {
+    let mut found = Scenarios::default();
+    for file in files {
+        if seen.contains(&std::fs::canonicalize(file).unwrap_or_else(|_| file.clone())) {
+            continue;
+        }
+        let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+        let is_meant = words.is_empty() || words.iter().any(|word| stem.contains(word.as_str()));
+        match read(file) {
+            Ok(one) => found.loaded.push(one),
+            Err(_) if !is_meant => found.left_out.push(file.display().to_string()),
+            Err(error) => return Err(error),
+        }
+    }
+    if !found.loaded.iter().any(|one| format!("{}.toml", one.scenario.name) == CANARY) {
+        found.loaded.extend(built_in(|name| name == CANARY)?);
+    }
+    Ok(found)
+}
+
+fn built_in(is_wanted: impl Fn(&str) -> bool) -> Result<Vec<Loaded>, CliError> {
+    BUILT_IN
+        .iter()
+        .filter(|(name, _)| is_wanted(name))
+        .map(|(name, text)| parse(&format!("{BUILT_IN_PLACE}{name}"), text))
+        .collect()
+}
+
+/// The scenario files of a folder; `None` where there is no such folder or file.
+fn files_of(folder: &str) -> Option<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(folder).ok()?;
     let mut files: Vec<PathBuf> = entries
         .filter_map(Result::ok)
         .map(|entry| entry.path())
@@ -79,9 +200,33 @@ fn read(path: &Path) -> Result<Loaded, CliError> {
 
 fn parse(file: &str, text: &str) -> Result<Loaded, CliError> {
     match Scenario::parse(text) {
-        Ok(scenario) => Ok(Loaded { file: file.to_owned(), scenario }),
+        Ok(scenario) => Ok(Loaded { file: file.to_owned(), text: text.to_owned(), scenario }),
         Err(error) => Err(CliError::Text(error.render(file, text))),
     }
+}
+
+/// Whose scenarios these files are, each counted once, e.g. `28 built-in scenarios`.
+pub(crate) fn origins<'a>(files: impl Iterator<Item = &'a str>) -> String {
+    let mut counts: BTreeMap<u8, BTreeSet<&str>> = BTreeMap::new();
+    for file in files {
+        let is_project = file.strip_prefix(FOLDER).is_some_and(|rest| rest.starts_with('/'));
+        let kind = match file {
+            _ if file.starts_with(BUILT_IN_PLACE) => 0,
+            _ if is_project => 1,
+            _ => 2,
+        };
+        counts.entry(kind).or_default().insert(file);
+    }
+    let part = |(kind, files): (&u8, &BTreeSet<&str>)| {
+        let count = files.len();
+        let noun = if count == 1 { "scenario" } else { "scenarios" };
+        match kind {
+            0 => format!("{count} built-in {noun}"),
+            1 => format!("{count} {noun} from ./{FOLDER}"),
+            _ => format!("{count} named {noun}"),
+        }
+    };
+    counts.iter().map(part).collect::<Vec<_>>().join(" + ")
 }
 
 #[cfg(test)]
@@ -95,5 +240,16 @@ mod tests {
             let loaded = parse(name, text).unwrap_or_else(|error| panic!("{error}"));
             assert_eq!(format!("{}.toml", loaded.scenario.name), *name);
         }
+        assert!(BUILT_IN.iter().any(|(name, _)| *name == CANARY));
+    }
+
+    #[test]
+    fn origins_are_counted_by_file() {
+        let built_in = ["built-in a.toml", "built-in b.toml", "built-in a.toml"];
+        assert_eq!(origins(built_in.into_iter()), "2 built-in scenarios");
+        let mixed = ["scenarios/x.toml", "built-in canary.toml", "scenariosy/z.toml"];
+        let told = "1 built-in scenario + 1 scenario from ./scenarios + 1 named scenario";
+        assert_eq!(origins(mixed.into_iter()), told);
+        assert_eq!(origins([].into_iter()), "");
     }
 }

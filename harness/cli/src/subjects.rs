@@ -2,15 +2,16 @@
 
 use std::path::Path;
 
-use hotfire_core::campaign::{Settings, Subject, Watching, kinds};
+use hotfire_core::campaign::{Settings, Subject, Watching};
 use hotfire_core::observe::LaunchMode;
 use hotfire_plan::scenario::{Census, Expectation, Limits};
-use hotfire_plan::{EngineSpec, Item, Plan, Program};
+use hotfire_plan::{EngineSpec, Item, Plan, PlanError};
 
 use crate::args::{CensusArg, Mode, RunArgs, SharedArgs, Trace};
+use crate::check::{Place, check, check_engine};
 use crate::error::CliError;
-use crate::internal::{LINKED_KINDS, kinds as registered};
-use crate::scenarios::{self, Loaded};
+use crate::internal::LINKED_KINDS;
+use crate::scenarios::{self, Loaded, Scenarios};
 use crate::store::Store;
 
 /// Failing plans are repeated this often in fresh processes.
@@ -18,24 +19,34 @@ const CONFIRMATIONS: u32 = 5;
 /// Variables of ours that reach the children; all else is built.
 const PASSED_ON: [&str; 6] = ["PATH", "HOME", "USER", "TZ", "LD_LIBRARY_PATH", "HOTFIRE_LLAMA_DIR"];
 
-/// The subjects of `hotfire run`.
-pub(crate) fn of_run(args: &RunArgs) -> Result<Vec<Subject>, CliError> {
+/// The text of a plan and where it comes from.
+struct PlanText {
+    origin: String,
+    text: String,
+}
+
+/// The subjects of `hotfire run`, and the project's files that were left out.
+pub(crate) fn of_run(args: &RunArgs) -> Result<(Vec<Subject>, Vec<String>), CliError> {
     let shared = &args.shared;
     let engine = shared.engine.as_deref().map(parse_engine).transpose()?;
     if let Some(text) = &args.plan {
         let subject = from_plan(&read_plan_text(text)?, engine, args.runs.unwrap_or(1))?;
-        return Ok(vec![with_limits(subject, shared)]);
+        return Ok((vec![with_limits(subject, shared)], Vec::new()));
     }
+    let Scenarios { loaded, left_out } = scenarios::load(&args.filters)?;
     let mut subjects = Vec::new();
-    for loaded in scenarios::load(&args.filters)? {
-        subjects.extend(from_scenario(&loaded, engine.as_ref(), args.runs));
+    for one in &loaded {
+        subjects.extend(from_scenario(one, engine.as_ref(), args)?);
     }
     if subjects.is_empty() {
-        let name = shared.engine.as_deref().unwrap_or_default();
-        return Err(CliError::NoMatch(format!("--engine {name}")));
+        let words: Vec<String> = args.filters.iter().map(|word| format!("`{word}`")).collect();
+        let with = if words.is_empty() { "" } else { " with " };
+        let engine = shared.engine.as_deref().unwrap_or_default();
+        let what = format!("{}{with}--engine {engine}", words.join(" or "));
+        return Err(CliError::NoMatch { what, near: String::new() });
     }
-    subjects.iter().try_for_each(|subject| check(&subject.plan))?;
-    Ok(subjects.into_iter().map(|subject| with_limits(subject, shared)).collect())
+    let subjects = subjects.into_iter().map(|subject| with_limits(subject, shared));
+    Ok((subjects.collect(), left_out))
 }
 
 /// The subject of `hotfire replay`: a plan, a file, or a stored finding.
@@ -52,7 +63,8 @@ pub(crate) fn of_replay(
         if !kept.watching.traced {
             shared.trace = Trace::Off;
         }
-        (kept.observation.plan, kept.limits, kept.census)
+        let text = kept.observation.plan;
+        (PlanText { origin: "plan".to_owned(), text }, kept.limits, kept.census)
     } else {
         (read_plan_text(what)?, Limits::default(), Census::default())
     };
@@ -106,23 +118,48 @@ pub(crate) fn environment(scratch: &Path) -> Vec<String> {
     passed.chain(built).collect()
 }
 
-fn read_plan_text(text: &str) -> Result<String, CliError> {
-    let Some(file) = text.strip_prefix('@') else { return Ok(text.to_owned()) };
-    std::fs::read_to_string(file).map_err(|error| CliError::Read {
-        path: file.into(),
-        error,
-        help: "@FILE names a file with a plan's text",
-    })
+fn read_plan_text(text: &str) -> Result<PlanText, CliError> {
+    let help = "@FILE names a file with a plan's text";
+    // A schedule is the beginning of a plan, and no file's name.
+    let file = text.strip_prefix('@').filter(|rest| !rest.starts_with("order("));
+    match file {
+        None => Ok(PlanText { origin: "plan".to_owned(), text: text.to_owned() }),
+        Some("") => Err(CliError::Text(format!("`@` names no file\nhelp: {help}"))),
+        Some(file) => match std::fs::read_to_string(file) {
+            Ok(text) => Ok(PlanText { origin: file.to_owned(), text }),
+            Err(error) => Err(CliError::Read { path: file.into(), error, help }),
+        },
+    }
 }
 
-fn from_plan(text: &str, engine: Option<EngineSpec>, runs: u32) -> Result<Subject, CliError> {
-    let plan = Plan::parse(text).map_err(|error| CliError::Text(error.render(text)))?;
+/// A plan that does not parse; it may be the name of a file.
+fn wrong_plan(error: &PlanError, PlanText { origin, text }: &PlanText) -> CliError {
+    let mut told = error.render_in(origin, text);
+    if origin != text && std::path::Path::new(text).is_file() {
+        told.push_str(&format!("\nhelp: `{text}` is a file: write @{text}"));
+    }
+    CliError::Text(told)
+}
+
+fn from_plan(
+    source: &PlanText,
+    engine: Option<EngineSpec>,
+    runs: u32,
+) -> Result<Subject, CliError> {
+    let PlanText { origin, text } = source;
+    let plan = Plan::parse(text).map_err(|error| wrong_plan(&error, source))?;
+    if let Some(engine) = engine.as_ref().filter(|_| plan == plan.with_engine(&no_engine())) {
+        return Err(CliError::Text(format!(
+            "the plan has no ENGINE: --engine {engine} would change nothing\n\
+             help: write ENGINE for the engine that is to be replaced, e.g. `create a = ENGINE`"
+        )));
+    }
     let engine = engine.unwrap_or_else(|| EngineSpec {
         kind: LINKED_KINDS.first().copied().unwrap_or_default().to_owned(),
         args: Default::default(),
     });
     let plan = plan.with_engine(&engine);
-    check(&plan)?;
+    check(&plan, &[Place { origin, text, from: 0 }])?;
     let engine = first_engine(&plan).unwrap_or(engine);
     Ok(Subject {
         scenario: "plan".to_owned(),
@@ -136,6 +173,11 @@ fn from_plan(text: &str, engine: Option<EngineSpec>, runs: u32) -> Result<Subjec
     })
 }
 
+/// An engine that no plan has.
+fn no_engine() -> EngineSpec {
+    EngineSpec { kind: String::new(), args: Default::default() }
+}
+
 fn first_engine(plan: &Plan) -> Option<EngineSpec> {
     plan.items.iter().find_map(|item| match item {
         Item::Step(step) => step.engine.clone(),
@@ -143,28 +185,44 @@ fn first_engine(plan: &Plan) -> Option<EngineSpec> {
     })
 }
 
-fn from_scenario(loaded: &Loaded, engine: Option<&EngineSpec>, runs: Option<u32>) -> Vec<Subject> {
+fn from_scenario(
+    loaded: &Loaded,
+    engine: Option<&EngineSpec>,
+    args: &RunArgs,
+) -> Result<Vec<Subject>, CliError> {
     let scenario = &loaded.scenario;
     let engine = match engine {
         None => &scenario.engine,
-        Some(wanted) if wanted.kind != scenario.engine.kind => return Vec::new(),
+        Some(wanted) if wanted.kind != scenario.engine.kind => return Ok(Vec::new()),
         Some(wanted) if wanted.args.is_empty() => &scenario.engine,
         Some(wanted) => wanted,
     };
     scenario
         .plans
         .iter()
-        .map(|plan| Subject {
-            scenario: scenario.name.clone(),
-            place: Some((loaded.file.clone(), plan.line)),
-            engine: engine.clone(),
-            plan: plan.plan.with_engine(engine),
-            limits: scenario.limits,
-            census: scenario.census,
-            expect: scenario.expect.clone(),
-            runs: runs.unwrap_or(scenario.runs),
+        .map(|plan| {
+            let subject = Subject {
+                scenario: scenario.name.clone(),
+                place: Some((loaded.file.clone(), plan.line)),
+                engine: engine.clone(),
+                plan: plan.plan.with_engine(engine),
+                limits: scenario.limits,
+                census: scenario.census,
+                expect: scenario.expect.clone(),
+                runs: args.runs.unwrap_or(scenario.runs),
+            };
+            let whole = Place { origin: &loaded.file, text: &loaded.text, from: 0 };
+            let own = Place { from: line_start(&loaded.text, plan.line), ..whole };
+            check(&subject.plan, &[own, whole])?;
+            Ok(subject)
         })
         .collect()
+}
+
+/// The offset of a line's begin; lines count from 1.
+fn line_start(text: &str, line: u32) -> usize {
+    let before = usize::try_from(line.saturating_sub(1)).unwrap_or(usize::MAX);
+    text.split_inclusive('\n').take(before).map(str::len).sum()
 }
 
 fn with_limits(mut subject: Subject, shared: &SharedArgs) -> Subject {
@@ -185,34 +243,9 @@ fn with_limits(mut subject: Subject, shared: &SharedArgs) -> Subject {
 }
 
 fn parse_engine(text: &str) -> Result<EngineSpec, CliError> {
-    let spec = EngineSpec::parse(text).map_err(|error| CliError::Text(error.render(text)))?;
-    known_engine(&spec.kind)?;
+    let origin = "--engine";
+    let wrong = |error: PlanError| CliError::Text(error.render_in(origin, text));
+    let spec = EngineSpec::parse(text).map_err(wrong)?;
+    check_engine(&spec, &[Place { origin, text, from: 0 }])?;
     Ok(spec)
-}
-
-/// What can be said of a plan before it runs.
-fn check(plan: &Plan) -> Result<(), CliError> {
-    let program = Program::from(plan);
-    if program.steps.iter().any(|step| step.fault.is_some()) {
-        let help = "run the plan without `fail(…)`";
-        return Err(CliError::NotAvailable { what: "fault injection", help });
-    }
-    if plan.items.iter().any(|item| matches!(item, Item::Order(_))) {
-        let help = "run the plan without `@order(…)`";
-        return Err(CliError::NotAvailable { what: "a recorded schedule", help });
-    }
-    kinds(plan).iter().try_for_each(|kind| known_engine(kind))
-}
-
-fn known_engine(name: &str) -> Result<(), CliError> {
-    let known: Vec<&str> = registered().iter().map(|kind| kind.name()).collect();
-    if known.contains(&name) {
-        return Ok(());
-    }
-    Err(CliError::UnknownEngine {
-        name: name.to_owned(),
-        known: known.join(", "),
-        help: "an engine's name stands before its settings, e.g. reference:defect=cleanup-order"
-            .to_owned(),
-    })
 }

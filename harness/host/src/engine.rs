@@ -14,6 +14,17 @@ pub trait EngineKind: Send + Sync {
     /// The name in plan text.
     fn name(&self) -> &'static str;
 
+    /// Whether `create` would understand these settings. Pure: it reads the settings, and neither
+    /// loads a library nor runs code of the engine, so that the command may ask before it makes a
+    /// child.
+    ///
+    /// # Errors
+    /// The first setting that is not known, with what is.
+    fn check(&self, args: &Args) -> Result<(), EngineError> {
+        let _ = args;
+        Ok(())
+    }
+
     /// Loads the engine's libraries, so that a forkserver can fork children that have them.
     /// Starts no thread and opens no model.
     ///

@@ -119,7 +119,13 @@ impl PlanError {
     /// a `help:` line. `text` is the text that was parsed. No newline at the end.
     #[must_use]
     pub fn render(&self, text: &str) -> String {
-        excerpt::render("plan", text, &self.span, &self.to_string(), &self.help())
+        self.render_in("plan", text)
+    }
+
+    /// The same for a text that is not just a plan's: `origin` names its file, or flag.
+    #[must_use]
+    pub fn render_in(&self, origin: &str, text: &str) -> String {
+        excerpt::render(origin, text, &self.span, &self.to_string(), &self.help())
     }
 }
 

@@ -16,13 +16,9 @@ pub(crate) fn position(text: &str, offset: usize) -> (usize, usize) {
 }
 
 /// `origin:line:column: message`, the line, a caret line and a help line. No newline at the end.
-pub(crate) fn render(
-    origin: &str,
-    text: &str,
-    span: &Range<usize>,
-    message: &str,
-    help: &str,
-) -> String {
+/// `span` counts bytes of `text`.
+#[must_use]
+pub fn render(origin: &str, text: &str, span: &Range<usize>, message: &str, help: &str) -> String {
     let start = floor(text, span.start);
     let end = floor(text, span.end).max(start);
     let (line_number, column) = position(text, start);

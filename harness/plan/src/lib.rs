@@ -25,8 +25,10 @@ pub mod words;
 
 pub use duration::parse_duration_us;
 pub use error::{PlanError, PlanProblem};
+pub use excerpt::render as excerpt;
 pub use identity::{plan_id, shell_quote};
 pub use parse::{DEPTH_MAX, LANES_MAX, PLAN_BYTES_MAX, REPEAT_MAX, STEPS_MAX};
 pub use plan::{Args, ENGINE_PLACEHOLDER, EngineSpec, Expect, Fault, Item, Plan, Step};
 pub use program::{Lane, Node, Program, StepIndex};
 pub use soak::{NotSoaked, Soaked};
+pub use suggest::nearest;

@@ -99,6 +99,13 @@ fn every_plan_of_the_page_is_read() {
 }
 
 #[test]
+fn the_worked_example_is_the_file_that_it_names() {
+    let file = include_str!("../../../scenarios/swap-cleanup-order.toml");
+    assert!(SCENARIOS.contains("`swap-cleanup-order.toml`: "));
+    assert_eq!(blocks(SCENARIOS, "toml").first(), Some(&file));
+}
+
+#[test]
 fn every_scenario_of_the_page_is_read() {
     let files = blocks(SCENARIOS, "toml");
     assert!(!files.is_empty());

@@ -67,7 +67,7 @@ fn unknown_engine() {
         [["run", "--engine", "tensorrt"].as_slice(), &["replay", "create a = tensorrt; exit"]]
     {
         let done = workshop.run(arguments);
-        let texts = ["error: no engine is named `tensorrt`; known: reference, llama", "\nhelp: "];
+        let texts = [": no engine is named `tensorrt`; known: reference, llama", "\nhelp: "];
         assert_told(&done, 2, &texts);
     }
 }

@@ -10,6 +10,7 @@ pub(crate) const CASES: &[Case] = &[
     ("interrupt-of-the-front", of_the_front),
     ("interrupt-of-the-whole-group", of_the_whole_group),
     ("terminate-the-front", terminate_the_front),
+    ("hang-up-on-the-front", hang_up_on_the_front),
     ("interrupt-ends-a-run-that-hangs", ends_a_run_that_hangs),
 ];
 
@@ -27,6 +28,11 @@ fn of_the_whole_group() {
 
 fn terminate_the_front() {
     stop("TERM", 143, false);
+}
+
+/// The terminal is closed.
+fn hang_up_on_the_front() {
+    stop("HUP", 129, false);
 }
 
 fn stop(signal: &str, status: i32, whole_group: bool) {

@@ -25,6 +25,7 @@ mod llama;
 mod output;
 mod refusals;
 mod replay;
+mod usage;
 mod workshop;
 
 use std::process::ExitCode;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         keep::CASES,
         github::CASES,
         census::CASES,
+        usage::CASES,
     ];
     let mut trials: Vec<Trial> = cases.concat().into_iter().map(trial).collect();
     trials.extend(junit::trials());
