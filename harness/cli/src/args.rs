@@ -67,6 +67,10 @@ pub(crate) struct RunArgs {
     /// Run this one plan instead of scenarios (text, or @FILE)
     #[arg(long, value_name = "TEXT", conflicts_with = "filters")]
     pub(crate) plan: Option<String>,
+    /// Also live each plan's lifecycle N times in one process: state that is left over from one
+    /// cycle shows in the next
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=100_000))]
+    pub(crate) soak: Option<u32>,
     /// Runs of each plan [default: as the scenario says]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) runs: Option<u32>,

@@ -23,6 +23,7 @@ mod reports;
 mod run;
 mod scenarios;
 mod show;
+mod soak;
 mod store;
 mod subjects;
 

@@ -9,6 +9,7 @@ use hotfire_sys::{Scratch, own_executable};
 use crate::args::{ReplayArgs, RunArgs, SharedArgs};
 use crate::error::CliError;
 use crate::present::Presenter;
+use crate::soak::{self, Soaks};
 use crate::store::Store;
 use crate::{reports, subjects};
 
@@ -19,6 +20,8 @@ struct Task<'a> {
     subjects: Vec<Subject>,
     /// Every run in a fresh process, unless a mode is given.
     fresh: bool,
+    /// Which of the subjects are soaks of which.
+    soaks: Soaks,
 }
 
 /// `hotfire run`.
@@ -27,13 +30,20 @@ pub(crate) fn run(args: &RunArgs, presenter: &mut Presenter) -> Result<u8, CliEr
     for file in left_out {
         presenter.warn(&format!("{file} is left out: it does not parse, and no filter names it"));
     }
-    perform(&Task { verb: "run", shared: &args.shared, subjects, fresh: false }, presenter)
+    let (subjects, soaks) = soak::with_soaks(subjects, args);
+    perform(&Task { verb: "run", shared: &args.shared, subjects, fresh: false, soaks }, presenter)
 }
 
 /// `hotfire replay`.
 pub(crate) fn replay(args: &ReplayArgs, presenter: &mut Presenter) -> Result<u8, CliError> {
     let (subject, shared) = subjects::of_replay(&args.plan, args.runs, &args.shared)?;
-    let task = Task { verb: "replay", shared: &shared, subjects: vec![subject], fresh: true };
+    let task = Task {
+        verb: "replay",
+        shared: &shared,
+        subjects: vec![subject],
+        fresh: true,
+        soaks: Soaks::default(),
+    };
     perform(&task, presenter)
 }
 
@@ -48,7 +58,8 @@ fn perform(task: &Task<'_>, presenter: &mut Presenter) -> Result<u8, CliError> {
     let settings = subjects::settings(task.shared, seed, &program, scratch.path(), task.fresh);
     presenter.set_github(reports::is_github(task.shared));
     presenter.begin(seed, &task.subjects, removed);
-    let campaign = campaign(task, &settings, presenter)?;
+    let mut campaign = campaign(task, &settings, presenter)?;
+    task.soaks.judge(&mut campaign);
     drop(scratch);
     let invocation = Invocation {
         verb: task.verb.to_owned(),
@@ -56,7 +67,8 @@ fn perform(task: &Task<'_>, presenter: &mut Presenter) -> Result<u8, CliError> {
         seed,
         seconds: begun.elapsed().as_secs_f64(),
     };
-    let report = assemble(&campaign, &invocation);
+    let mut report = assemble(&campaign, &invocation);
+    report.unavailable.extend(task.soaks.unavailable());
     // Findings are kept where that is possible; only those that are can be shown again.
     let kept = Store::at(&task.shared.out).keep(&report, &campaign);
     let is_kept = kept.is_ok();

@@ -121,9 +121,9 @@ fn doctor_misses_what_runs_need() {
 fn completions_are_scripts() {
     let workshop = Workshop::new();
     for (shell, signs) in [
-        ("bash", ["complete -F _hotfire", "--runs", "doctor"]),
-        ("zsh", ["#compdef hotfire", "--runs", "doctor"]),
-        ("fish", ["complete -c hotfire", "-l runs", "doctor"]),
+        ("bash", ["complete -F _hotfire", "--soak", "doctor"]),
+        ("zsh", ["#compdef hotfire", "--soak", "doctor"]),
+        ("fish", ["complete -c hotfire", "-l soak", "doctor"]),
     ] {
         let done = workshop.run(&["completions", shell]);
         assert_eq!((done.status, done.stderr.as_str()), (0, ""));

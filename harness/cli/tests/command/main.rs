@@ -25,6 +25,7 @@ mod llama;
 mod output;
 mod refusals;
 mod replay;
+mod soak;
 mod usage;
 mod workshop;
 
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         replay::CASES,
         errors::CASES,
         first::CASES,
+        soak::CASES,
         refusals::CASES,
         interrupt::CASES,
         kill::CASES,
