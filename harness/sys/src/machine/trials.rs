@@ -22,6 +22,8 @@ use crate::wait::{Stop, wait_one};
 
 /// How long the traced child may take to end.
 const END_NS: u64 = 2_000_000_000;
+/// How long a started program may take to be mapped.
+const MAP_NS: u64 = 2_000_000_000;
 const LOOK_NS: u64 = 500_000;
 
 /// Traces a child and reads its memory. The child is `arguments`, a program that waits for its
@@ -51,15 +53,29 @@ pub fn tracing_works(arguments: &[&str]) -> Result<(), SysError> {
 
 /// Reads the first bytes of the program's first file mapping, which are an ELF file's magic.
 fn read_start(pid: i32) -> Result<(), SysError> {
-    let maps = procfs::maps(pid)?;
-    let first = maps.iter().find(|map| map.inode != 0 && map.offset == 0);
-    let start = first.ok_or(SysError::new("read(/proc/PID/maps)", Errno::ENODATA))?.start;
+    let start = first_mapping(pid)?;
     let mut magic = [0; 4];
     let count = read_memory(pid, start, &mut magic)?;
     if count == magic.len() && magic == *b"\x7fELF" {
         Ok(())
     } else {
         Err(SysError::new("process_vm_readv", Errno::EIO))
+    }
+}
+
+/// Where the first file is mapped. A vfork's parent goes on as soon as its child has an address
+/// space of its own, which is before anything is mapped there.
+fn first_mapping(pid: i32) -> Result<u64, SysError> {
+    let deadline = monotonic_ns() + MAP_NS;
+    loop {
+        let maps = procfs::maps(pid)?;
+        if let Some(first) = maps.iter().find(|map| map.inode != 0 && map.offset == 0) {
+            return Ok(first.start);
+        }
+        if monotonic_ns() > deadline {
+            return Err(SysError::new("read(/proc/PID/maps)", Errno::ENODATA));
+        }
+        poll_readable(&[], LOOK_NS)?;
     }
 }
 
