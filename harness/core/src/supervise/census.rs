@@ -19,6 +19,8 @@ use super::supervisor::Supervisor;
 use super::tasks::Role;
 use crate::observe::{CensusBorder, CensusPoint, CensusRecord, Fact, SharedLeft};
 
+/// Where paths of shared names begin.
+const SHARED: &str = "/dev/shm/";
 /// Points kept of a run.
 const POINTS_MAX: usize = 1024;
 /// Kinds listed per point; the rest is counted as `…`.
@@ -179,19 +181,24 @@ impl Supervisor {
     }
 
     /// Notes which new names in `/dev/shm` the child holds; how many of those noted are there now.
+    ///
+    /// A mapping is known by its inode: glibc makes a named semaphore under another name first,
+    /// and `maps` goes on telling that one (sem_open.c).
     fn claim(&mut self, maps: &[MapLine], targets: &[&str], step: u32) -> u32 {
         let Some(run) = &mut self.run else { return 0 };
         let Some(before) = &run.counts.shared_before else { return 0 };
-        let paths = maps.iter().map(|map| map.path.as_str()).chain(targets.iter().copied());
-        let held: BTreeSet<&str> =
-            paths.filter_map(|path| path.strip_prefix("/dev/shm/")).collect();
-        if held.is_empty() && run.counts.claimed.is_empty() {
+        let mapped: BTreeSet<u64> =
+            maps.iter().filter(|map| map.path.starts_with(SHARED)).map(|map| map.inode).collect();
+        let open: BTreeSet<&str> =
+            targets.iter().filter_map(|target| target.strip_prefix(SHARED)).collect();
+        if mapped.is_empty() && open.is_empty() && run.counts.claimed.is_empty() {
             return 0;
         }
         let claimed = &mut run.counts.claimed;
         let mut there = 0;
         for shared in census::shared_names().unwrap_or_default() {
-            if held.contains(shared.name.as_str()) && !before.contains(&shared) {
+            let is_held = mapped.contains(&shared.inode) || open.contains(shared.name.as_str());
+            if is_held && !before.contains(&shared) {
                 claimed.entry(shared).or_insert(step);
                 there += 1;
             } else if claimed.contains_key(&shared) {
