@@ -17,7 +17,9 @@ const SOURCES: &[&str] = &[
     "cpp/model.cc",
     "cpp/network.cc",
     "cpp/pool.cc",
+    "cpp/prefetcher.cc",
     "cpp/session.cc",
+    "cpp/turnstile.cc",
     "cpp/worker_process.cc",
 ];
 

@@ -22,12 +22,40 @@ LLAMA = pathlib.Path(os.environ.get("HOTFIRE_LLAMA_DIR", ".cache/engines/llama")
 
 
 @dataclasses.dataclass(frozen=True)
+class Left:
+    """What a scenario's finding must say is left behind, in its loop of `TURNS` turns."""
+
+    kind: str
+    count: int = 0  # 0: any
+    per_turn: tuple[float, float] | None = None  # the least and the most; None: not told
+
+    def tell(self) -> str:
+        if self.per_turn is None:
+            return f", {self.count} of kind {self.kind}"
+        least, most = self.per_turn
+        slope = f"{least:+g}" if least == most else f"{least:+g} to {most:+g}"
+        return f", {self.kind} {slope} per turn"
+
+
+@dataclasses.dataclass(frozen=True)
 class Caught:
     """What a scenario must show, in all its plans; no step: any."""
 
     statuses: tuple[str, ...]
     phases: tuple[str, ...]
     steps: tuple[int, ...] = ()
+    left: Left | None = None
+
+    def tell(self) -> str:
+        left = "" if self.left is None else self.left.tell()
+        return f"{' or '.join(self.statuses)} in {' or '.join(self.phases)}{left}"
+
+
+# The load-leak scenarios' loops, and the bytes of a model's memory: 13 pages. What an allocator
+# gathers beside it may be one page in two turns.
+TURNS = 20
+MODEL_BYTES = 53_248
+NOISE_BYTES = 2_048
 
 
 DEFECTS = {
@@ -37,9 +65,19 @@ DEFECTS = {
     "swap-deadlock": Caught(("HANG",), ("swap", "generate")),
     "shutdown-exit-static-order": Caught(("EXIT-CRASH",), ("exit",)),
     "shutdown-orphan-worker": Caught(("ORPHANS",), ("exit",)),
+    "load-leak-thread": Caught(("LEAK",), ("load",), (2,), Left("thread", per_turn=(1, 1))),
+    "load-leak-fd": Caught(("LEAK",), ("load",), (2,), Left("fd", per_turn=(1, 1))),
+    "load-leak-semaphore": Caught(("LEAK",), ("load",), (2,), Left("semaphore", count=TURNS)),
+    "load-leak-memory": Caught(
+        ("LEAK",),
+        ("load",),
+        (2,),
+        Left("memory", per_turn=(MODEL_BYTES, MODEL_BYTES + NOISE_BYTES)),
+    ),
 }
 HEALTHY = (
     "load",
+    "load-reloads",
     "swap",
     "fail-init",
     "concurrent-generate",
@@ -98,7 +136,7 @@ class Stand:
     def caught(self, name: str, wanted: Caught, flags: list[str]) -> Row:
         row = Row(
             what=" ".join([name, *flags]),
-            expected=f"{' or '.join(wanted.statuses)} in {' or '.join(wanted.phases)}",
+            expected=wanted.tell(),
             command=self.words([name], flags),
             of=len(self.seeds),
             bound=bound(len(self.seeds)),
@@ -178,9 +216,24 @@ def why_not_caught(report: dict, wanted: Caught) -> str | None:
             return f"phase {finding['phase']}"
         if wanted.steps and step not in wanted.steps:
             return f"step {step}"
+        if wanted.left is not None and (wrong := why_not_left(finding, wanted.left)):
+            return wrong
         if result["verdict"] != "as-expected":
             return f"verdict {result['verdict']}"
     return None
+
+
+def why_not_left(finding: dict, wanted: Left) -> str | None:
+    left = [one for one in finding.get("left_behind", []) if one["kind"] == wanted.kind]
+    if len(left) != 1:
+        return f"left behind {finding.get('left_behind')}"
+    if wanted.count and left[0]["count"] != wanted.count:
+        return f"{left[0]['count']} of kind {wanted.kind}"
+    if wanted.per_turn is None:
+        return None
+    slope = left[0].get("growth", {}).get("per_turn")
+    least, most = wanted.per_turn
+    return None if slope is not None and least <= slope <= most else f"slope {slope}"
 
 
 def why_not_silent(report: dict, name: str) -> str | None:

@@ -26,6 +26,9 @@ class Arena {
   // Unmaps everything; later calls do nothing.
   void release() noexcept;
 
+  // Leaves everything mapped for ever: what a destructor must not do.
+  void forget() noexcept { base_ = nullptr; }
+
   const void* address() const noexcept { return base_; }
   std::size_t bytes() const noexcept { return bytes_; }
 

@@ -41,6 +41,8 @@ std::unique_ptr<Handle> open_engine(const Settings& settings, rust::Box<LedgerPo
   options.window_ns = settings.window_ns;
   options.aux_device = settings.aux_device;
   options.worker_process = settings.worker_process;
+  options.prefetch = settings.prefetch;
+  options.semaphore = settings.semaphore;
   auto ledger = std::make_unique<HostLedger>(std::move(port));
   return std::make_unique<Handle>(std::make_unique<Engine>(options, std::move(ledger)));
 }

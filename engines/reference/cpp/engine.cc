@@ -64,7 +64,19 @@ void Engine::release_memory_first() {
 }
 
 std::shared_ptr<Model> Engine::make_model(std::uint64_t source) const {
-  return std::make_shared<Model>(*ledger_, entry_.id(), source, options_.defects);
+  auto model = std::make_shared<Model>(*ledger_, entry_.id(), source, options_.defects);
+  const bool keeps_name = options_.defects.leak_semaphore;
+  if (options_.semaphore || keeps_name) model->guard(std::make_unique<Turnstile>(keeps_name));
+  return model;
+}
+
+// Reads ahead for as long as what it returns lives.
+std::unique_ptr<Prefetcher> Engine::prefetch(int fd) const {
+  const bool never_told = options_.defects.leak_thread;
+  if (!options_.prefetch && !never_told) return nullptr;
+  auto prefetcher = std::make_unique<Prefetcher>(never_told);
+  prefetcher->fetch(fd);
+  return prefetcher;
 }
 
 void Engine::publish(std::shared_ptr<Model> model, std::uint64_t source) {
@@ -75,9 +87,10 @@ void Engine::publish(std::shared_ptr<Model> model, std::uint64_t source) {
 }
 
 void Engine::load(int fd, std::uint64_t source) {
+  const Descriptor own(fd, options_.defects.leak_fd);
   gate_.begin_load();
   try {
-    load_model(fd, source);
+    load_model(own.get(), source);
   } catch (...) {
     gate_.end_load(false);
     throw;
@@ -86,6 +99,7 @@ void Engine::load(int fd, std::uint64_t source) {
 }
 
 void Engine::load_model(int fd, std::uint64_t source) {
+  const auto ahead = prefetch(fd);
   const MappedFile file(fd);
   auto model = make_model(source);
   if (options_.defects.half_built_init) publish(model, source);
@@ -105,8 +119,10 @@ void Engine::unload() {
 }
 
 void Engine::swap(int fd, std::uint64_t source) {
+  const Descriptor own(fd, options_.defects.leak_fd);
   const Use use(gate_);
-  const MappedFile file(fd);
+  const auto ahead = prefetch(own.get());
+  const MappedFile file(own.get());
   auto model = make_model(source);
   model->read(file);
   model->link();
@@ -165,6 +181,7 @@ Produced Engine::generate(std::uint64_t count, Bytes prompt) {
 Produced Engine::run(const Lease& lease, std::uint64_t count,
                      const std::vector<std::uint8_t>& prompt) {
   const std::uint64_t epoch = cancel_epoch_.load();
+  const Passage passage(lease.model->turnstile());
   const Machinery machinery{*device_, *pool_};
   Fnv digest;
   std::uint8_t token = next_token(*lease.model, *lease.session, kBeginToken, machinery);

@@ -9,6 +9,7 @@
 #include <mutex>
 #include <vector>
 
+#include "descriptor.h"
 #include "device.h"
 #include "exit_hook.h"
 #include "gate.h"
@@ -16,6 +17,7 @@
 #include "model.h"
 #include "options.h"
 #include "pool.h"
+#include "prefetcher.h"
 #include "session.h"
 #include "worker_process.h"
 
@@ -43,7 +45,7 @@ class Engine {
   // The source number of the model that a generate would use now; 0: none.
   std::uint64_t active_source() const noexcept { return active_source_.load(); }
 
-  // `source` is the caller's number for the model's bytes.
+  // Takes over `fd`. `source` is the caller's number for the model's bytes.
   void load(int fd, std::uint64_t source);
   void unload();
   void swap(int fd, std::uint64_t source);
@@ -63,6 +65,7 @@ class Engine {
 
   std::shared_ptr<Model> current_model();
   std::shared_ptr<Model> make_model(std::uint64_t source) const;
+  std::unique_ptr<Prefetcher> prefetch(int fd) const;
   void load_model(int fd, std::uint64_t source);
   void publish(std::shared_ptr<Model> model, std::uint64_t source);
   Lease lease();

@@ -189,6 +189,7 @@ void Model::unmap() noexcept {
 Model::~Model() {
   const std::size_t count = defects_.half_built_init ? declared_ : built_;
   for (std::size_t index = 0; index < count; ++index) unlink_tensor(tensors_[index]);
+  if (defects_.leak_memory && arena_.has_value()) arena_->forget();
 }
 
 }  // namespace hotfire::reference

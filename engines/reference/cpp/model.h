@@ -5,12 +5,14 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <vector>
 
 #include "arena.h"
 #include "ledger.h"
 #include "options.h"
+#include "turnstile.h"
 
 namespace hotfire::reference {
 
@@ -73,12 +75,16 @@ class Model {
   // Releases the memory before the tensors; the order that a destructor must not have.
   void unmap() noexcept;
 
+  // From here on generates pass through `turnstile`.
+  void guard(std::unique_ptr<Turnstile> turnstile) { turnstile_ = std::move(turnstile); }
+
   // The model as a file, byte for byte what it was read from.
   std::vector<std::uint8_t> encode() const;
 
   const Tensor& tensor(Role role) const { return *by_role_[static_cast<std::size_t>(role)]; }
   const Shape& shape() const noexcept { return shape_; }
   std::uint64_t source() const noexcept { return source_; }
+  Turnstile* turnstile() const noexcept { return turnstile_.get(); }
 
  private:
   void build_tensor(const MappedFile& file, std::size_t index, std::size_t offset);
@@ -89,6 +95,7 @@ class Model {
   const std::uint64_t parent_;
   const std::uint64_t source_;
   std::optional<Arena> arena_;
+  std::unique_ptr<Turnstile> turnstile_;
   std::optional<LedgerEntry> entry_;
   Shape shape_{};
   Tensor* chain_ = nullptr;    // the list's head, in the arena

@@ -28,6 +28,8 @@ struct Options {
   std::uint64_t window_ns = 0;  // length of the racy window; 0: the defect's own default
   bool aux_device = false;
   bool worker_process = false;
+  bool prefetch = false;
+  bool semaphore = false;
 };
 
 }  // namespace hotfire::reference

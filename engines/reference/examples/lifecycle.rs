@@ -2,8 +2,8 @@
 //! `lifecycle 'create defect=cleanup-order' 'load tiny' drop`. What happens is what a user's shell
 //! would see.
 //!
-//! `'[load tiny | 3x generate 16]'` runs lanes, `'&generate 100'` one that nobody joins; `exit` calls exit(3), `quick` _exit(2); else main
-//! returns with the engine alive. A first argument `trap` prints the pc of a fault before it kills.
+//! `'[load tiny | 3x generate 16]'` runs lanes, `'&generate 100'` one that nobody joins; `held` prints what this process holds;
+//! `exit` calls exit(3), `quick` _exit(2); else main returns with the engine alive. A first argument `trap` prints the pc of a fault before it kills.
 //! Deliberately absent: plan text, several slots, observation.
 
 mod support;
@@ -81,6 +81,7 @@ fn run_step(slot: &Slot, text: &str) {
             drop(engine);
             "ok".into()
         }
+        ["held"] => held(),
         // SAFETY: exit(3) and _exit(2) may be called at any time; no state of ours depends on it.
         ["exit"] => unsafe { libc::exit(0) },
         // SAFETY: as above.
@@ -97,6 +98,20 @@ fn perform(slot: &Slot, text: &str) -> String {
         Ok(outcome) => format!("ok {:#x} {}", outcome.digest, outcome.count),
         Err(error) => error.to_string(),
     }
+}
+
+/// Threads, descriptors, named semaphores, private KiB, and the pid: what a leak adds to.
+fn held() -> String {
+    let entries = |path| std::fs::read_dir(path).into_iter().flatten().flatten();
+    let pid = std::process::id();
+    let ours = format!("sem.ref-{pid}-");
+    let semaphores =
+        entries("/dev/shm").filter(|entry| entry.file_name().to_string_lossy().starts_with(&ours));
+    let rollup = std::fs::read_to_string("/proc/self/smaps_rollup").unwrap_or_default();
+    let dirty = rollup.lines().find_map(|line| line.strip_prefix("Private_Dirty:"));
+    let kib = dirty.and_then(|rest| rest.split_whitespace().next()).unwrap_or("unknown");
+    let (threads, fds) = (entries("/proc/self/task").count(), entries("/proc/self/fd").count());
+    format!("{threads} {fds} {} {kib} {pid}", semaphores.count())
 }
 
 fn lock(slot: &Slot) -> MutexGuard<'_, Option<Arc<dyn Engine>>> {

@@ -10,8 +10,15 @@ use std::sync::{Arc, Barrier};
 
 use hotfire_host::{Engine, EngineError};
 
-const SETTINGS: [&[&str]; 5] =
-    [&[], &[], &["device=aux"], &["process=1"], &["device=aux", "process=1"]];
+const SETTINGS: [&[&str]; 7] = [
+    &[],
+    &[],
+    &["device=aux"],
+    &["process=1"],
+    &["device=aux", "process=1"],
+    &["prefetch=1"],
+    &["semaphore=1", "prefetch=1"],
+];
 const STEPS: [&str; 20] = [
     "load tiny",
     "load tiny",
@@ -133,17 +140,25 @@ struct Leftovers {
     fds: usize,
     children: String,
     arenas: usize,
+    semaphores: usize,
 }
 
 impl Leftovers {
     fn count() -> Self {
         let entries = |path| std::fs::read_dir(path).map_or(0, Iterator::count);
+        let semaphores = format!("sem.ref-{}-", std::process::id());
         let text = |path| std::fs::read_to_string(path).unwrap_or_default();
         Self {
             threads: entries("/proc/self/task"),
             fds: entries("/proc/self/fd"),
             children: text("/proc/thread-self/children"),
             arenas: device_arenas(&text("/proc/self/smaps")),
+            semaphores: std::fs::read_dir("/dev/shm").map_or(0, |names| {
+                let ours = |name: &std::fs::DirEntry| {
+                    name.file_name().to_string_lossy().starts_with(&semaphores)
+                };
+                names.flatten().filter(ours).count()
+            }),
         }
     }
 }

@@ -4,7 +4,7 @@
 //! Deliberately absent: any lock around the engine; its own locks are what is under test.
 
 use std::fs::{File, OpenOptions};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, IntoRawFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cxx::UniquePtr;
@@ -58,7 +58,7 @@ impl Reference {
         only_named(request, &[])?;
         let Opened { source, file } = open(name)?;
         let _seen = self.see(Some(&source));
-        self.handle.0.load(file.as_raw_fd(), source.id()).map_err(refusal)?;
+        self.handle.0.load(file.into_raw_fd(), source.id()).map_err(refusal)?;
         Ok(Outcome::default())
     }
 
@@ -69,7 +69,7 @@ impl Reference {
         };
         let Opened { source, file } = open(name)?;
         let _seen = self.see(Some(&source));
-        self.handle.0.swap(file.as_raw_fd(), source.id()).map_err(refusal)?;
+        self.handle.0.swap(file.into_raw_fd(), source.id()).map_err(refusal)?;
         Ok(Outcome::default())
     }
 

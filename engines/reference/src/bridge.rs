@@ -33,6 +33,8 @@ pub(crate) mod ffi {
         window_ns: u64,
         aux_device: bool,
         worker_process: bool,
+        prefetch: bool,
+        semaphore: bool,
     }
 
     /// A resource that was acquired; see the host's `Ledger`.
@@ -64,6 +66,7 @@ pub(crate) mod ffi {
         fn open_engine(settings: &Settings, port: Box<LedgerPort>) -> Result<UniquePtr<Handle>>;
         fn state(self: &Handle) -> u8;
         fn active_source(self: &Handle) -> u64;
+        /// Takes over `fd`, as `swap` does.
         fn load(self: &Handle, fd: i32, source: u64) -> Result<()>;
         fn unload(self: &Handle) -> Result<()>;
         fn swap(self: &Handle, fd: i32, source: u64) -> Result<()>;

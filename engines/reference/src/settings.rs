@@ -7,7 +7,7 @@ use crate::bridge::ffi::Settings;
 use crate::defects::DEFECTS;
 
 /// The settings that there are.
-const KEYS: [&str; 4] = ["defect", "window", "device", "process"];
+const KEYS: [&str; 6] = ["defect", "window", "device", "process", "prefetch", "semaphore"];
 
 /// Reads the arguments of `create`.
 ///
@@ -24,7 +24,9 @@ pub(crate) fn settings(args: &Args) -> Result<Settings, EngineError> {
             }
             "window" => settings.window_ns = duration_ns(value)?,
             "device" => settings.aux_device = choice("device", value, ["host", "aux"])?,
-            "process" => settings.worker_process = choice("process", value, ["0", "1"])?,
+            "process" => settings.worker_process = switch("process", value)?,
+            "prefetch" => settings.prefetch = switch("prefetch", value)?,
+            "semaphore" => settings.semaphore = switch("semaphore", value)?,
             _ => {
                 let near = meant(key, KEYS);
                 let known = KEYS.join(", ");
@@ -53,6 +55,10 @@ fn switch_on(settings: &mut Settings, name: &str) -> Result<(), EngineError> {
 /// `did you mean …? `, or nothing.
 fn meant<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     nearest(word, known).map(|near| format!("did you mean `{near}`? ")).unwrap_or_default()
+}
+
+fn switch(key: &str, value: &str) -> Result<bool, EngineError> {
+    choice(key, value, ["0", "1"])
 }
 
 /// Whether `value` is the second of two words.
@@ -112,6 +118,8 @@ mod tests {
             [("window", "61s")],
             [("device", "gpu")],
             [("process", "yes")],
+            [("prefetch", "2")],
+            [("semaphore", "")],
             [("colour", "red")],
         ] {
             let error = parse(&pairs).unwrap_err();

@@ -60,11 +60,11 @@ void generate(Engine& engine, const Models& models) {
 void step(Engine& engine, const Models& models, unsigned choice) {
   switch (choice) {
     case 0:
-    case 1: return engine.load(models.tiny, 1);
-    case 2: return engine.load(models.broken, 3);
+    case 1: return engine.load(dup(models.tiny), 1);
+    case 2: return engine.load(dup(models.broken), 3);
     case 3: return engine.unload();
-    case 4: return engine.swap(models.other, 2);
-    case 5: return engine.swap(models.tiny, 1);
+    case 4: return engine.swap(dup(models.other), 2);
+    case 5: return engine.swap(dup(models.tiny), 1);
     case 6: return engine.cancel();
     case 7: return static_cast<void>(engine.export_model(-1, 0));
     case 8: return static_cast<void>(engine.state());
@@ -97,6 +97,8 @@ void lifecycle(const Models& models, std::mt19937_64& random) {
     Options options;
     options.aux_device = random() % 2 == 0;
     options.worker_process = random() % 4 == 0;
+    options.prefetch = random() % 4 == 0;
+    options.semaphore = random() % 4 == 0;
     Engine engine(options, std::make_unique<CountingLedger>(balance));
     std::vector<std::thread> lanes;
     for (int count = 0; count < 3; ++count)
@@ -109,7 +111,7 @@ void lifecycle(const Models& models, std::mt19937_64& random) {
 std::uint64_t digest_of(int fd) {
   Balance balance;
   Engine engine({}, std::make_unique<CountingLedger>(balance));
-  engine.load(fd, 1);
+  engine.load(dup(fd), 1);
   const std::uint8_t prompt[] = {'h', 'o', 't'};
   return engine.generate(kTokens, {prompt, sizeof(prompt)}).digest;
 }
@@ -118,7 +120,7 @@ std::uint64_t digest_of(int fd) {
 void exit_beside_a_generate(const Models& models) {
   static Balance balance;
   auto* engine = new Engine({}, std::make_unique<CountingLedger>(balance));
-  engine->load(models.tiny, 1);
+  engine->load(dup(models.tiny), 1);
   generate(*engine, models);
   std::thread([engine] {
     try {
@@ -134,9 +136,9 @@ void show_both_lock_orders(const Models& models) {
   options.defects.swap_deadlock = true;
   options.window_ns = 1000;
   Engine engine(options, std::make_unique<CountingLedger>(balance));
-  engine.load(models.tiny, 1);
+  engine.load(dup(models.tiny), 1);
   generate(engine, models);
-  engine.swap(models.other, 2);
+  engine.swap(dup(models.other), 2);
 }
 
 }  // namespace

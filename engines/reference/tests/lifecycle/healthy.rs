@@ -63,3 +63,12 @@ fn exit_beside_a_generate_in_flight_is_silent() {
         }
     }
 }
+
+/// Two pass the semaphore at once; the third waits for it when the process exits.
+#[test]
+fn exit_beside_a_generate_that_waits_is_silent() {
+    let endless = "&generate 1000000";
+    for end in ["exit", "drop", "cancel"] {
+        silent(&["create semaphore=1", "load tiny", "generate 2", endless, endless, endless, end]);
+    }
+}

@@ -12,6 +12,7 @@ mod children;
 mod defects;
 mod hangs;
 mod healthy;
+mod leaks;
 mod ledger;
 mod steps;
 #[path = "../../examples/support/mod.rs"]

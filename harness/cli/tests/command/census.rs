@@ -10,6 +10,7 @@ pub(crate) const CASES: &[Case] = &[
     ("census-borders", borders),
     ("census-evenly-in-long-loops", evenly_in_long_loops),
     ("census-is-unavailable-with-a-reason", is_unavailable_with_a_reason),
+    ("census-knows-a-semaphore-by-its-inode", knows_a_semaphore_by_its_inode),
     ("census-sees-what-is-there", sees_what_is_there),
 ];
 
@@ -71,6 +72,19 @@ fn is_unavailable_with_a_reason() {
     assert_eq!(off["unavailable"], "not asked for");
     let untraced = census("cancel a", &["--trace", "off"]);
     assert_eq!(untraced["unavailable"], "the run is not traced");
+}
+
+/// glibc maps a named semaphore under another name than the one that it then has.
+fn knows_a_semaphore_by_its_inode() {
+    let life = "load c tiny; unload c";
+    let leak = format!("create c = reference:defect=leak-semaphore; {life}");
+    let left = &census(&leak, &["--census", "steps"])["known"]["shared_left"];
+    let [semaphore] = left.as_array().unwrap().as_slice() else { panic!("{left}") };
+    assert!(semaphore["name"].as_str().unwrap().starts_with("sem.ref-"), "{left}");
+    assert_eq!((&semaphore["step"], &semaphore["was_removed"]), (&3.into(), &true.into()));
+    let healthy =
+        census(&format!("create c = reference:semaphore=1; {life}"), &["--census", "steps"]);
+    assert!(healthy["known"].get("shared_left").is_none_or(|left| left == &serde_json::json!([])));
 }
 
 fn sees_what_is_there() {
