@@ -54,7 +54,7 @@ impl Kind {
                 clippy::cast_precision_loss,
                 reason = "no process has 2^53 bytes of private memory"
             )]
-            Self::Memory => point.private_dirty_bytes as f64,
+            Self::Memory => point.private_dirty_bytes.unwrap_or(0) as f64,
         }
     }
 

@@ -62,9 +62,9 @@ pub struct CensusPoint {
     /// Mappings of the child.
     #[serde(default)]
     pub mappings: u32,
-    /// Private memory of the child that was written, bytes.
-    #[serde(default)]
-    pub private_dirty_bytes: u64,
+    /// Private memory of the child that was written, bytes; where it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub private_dirty_bytes: Option<u64>,
 }
 
 /// A name left in shared memory.

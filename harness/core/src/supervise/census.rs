@@ -176,8 +176,18 @@ impl Supervisor {
             shared,
             processes: u32::try_from(processes).unwrap_or(u32::MAX),
             mappings: u32::try_from(maps.len()).unwrap_or(u32::MAX),
-            private_dirty_bytes: census::private_dirty_bytes(pid).unwrap_or(0),
+            private_dirty_bytes: self.memory(pid, gate.border),
         }
+    }
+
+    /// Private memory that was written. The kernel walks all page tables for it, so it is asked
+    /// only where it can be compared: in a loop, or where every step's border is looked at.
+    fn memory(&self, pid: i32, border: Border) -> Option<u64> {
+        let run = self.run.as_ref()?;
+        let has_turned =
+            || run.counts.points.iter().any(|point| point.border == CensusBorder::Turn);
+        let wanted = run.job.census == Census::Steps || border == Border::Turn || has_turned();
+        wanted.then(|| census::private_dirty_bytes(pid).ok()).flatten()
     }
 
     /// Notes which new names in `/dev/shm` the child holds; how many of those noted are there now.
@@ -282,7 +292,7 @@ mod tests {
             shared: 0,
             processes: 0,
             mappings: 0,
-            private_dirty_bytes: 0,
+            private_dirty_bytes: None,
         };
         let counts = |points| Counts { points, ..Counts::default() };
         let end = point(CensusBorder::End, 9);
