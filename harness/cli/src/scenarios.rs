@@ -1,5 +1,5 @@
 //! Where scenarios come from: files and folders that are named; else `scenarios/*.toml` below the
-//! current folder and the built-in canary; else those that are built in.
+//! current folder (and the built-in canary, where it is named); else those that are built in.
 //!
 //! Deliberately absent: what a scenario says (`hotfire-plan`).
 
@@ -163,7 +163,9 @@ fn of_project(
             Err(error) => return Err(error),
         }
     }
-    if !found.loaded.iter().any(|one| format!("{}.toml", one.scenario.name) == CANARY) {
+    // Only where it is named: beside a project's own scenarios it would hide that all were skipped.
+    let is_named = words.iter().any(|word| CANARY.contains(word.as_str()));
+    if is_named && !found.loaded.iter().any(|one| format!("{}.toml", one.scenario.name) == CANARY) {
         found.loaded.extend(built_in(|name| name == CANARY)?);
     }
     Ok(found)
