@@ -2,9 +2,7 @@
 //!
 //! Deliberately absent: opening files; the command reads the text and hands it in.
 
-mod error;
 mod parse;
 mod types;
 
-pub use error::{ScenarioError, ScenarioProblem};
 pub use types::{Census, Expectation, ExpectedFinding, Limits, Scenario, ScenarioPlan};

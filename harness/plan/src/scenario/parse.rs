@@ -9,17 +9,17 @@ use toml::Spanned;
 
 use crate::duration::parse_duration_us;
 use crate::error::PlanError;
-use crate::excerpt;
+use crate::file_error::{FileError, FileProblem};
 use crate::model::Phase;
 use crate::plan::{EngineSpec, Plan};
 use crate::program::Program;
-use crate::scenario::error::{ScenarioError, ScenarioProblem};
 use crate::scenario::types::{
     Census, Expectation, ExpectedFinding, Limits, Scenario, ScenarioPlan,
 };
-use crate::suggest::nearest;
 use crate::words::{CLASSES, EXPECTED_STATUSES};
 
+/// The page that has the format.
+const PAGE: &str = "scenarios/README.md";
 /// The most runs of a plan that a file may ask for.
 const RUNS_MAX: u32 = 100_000;
 /// The most processes alive at once that a file may allow.
@@ -71,8 +71,8 @@ impl Scenario {
     ///
     /// # Errors
     /// The first thing that is wrong, with its place and the fix.
-    pub fn parse(text: &str) -> Result<Self, ScenarioError> {
-        let file: File = toml::from_str(text).map_err(|error| toml_error(&error))?;
+    pub fn parse(text: &str) -> Result<Self, FileError> {
+        let file: File = toml::from_str(text).map_err(|error| FileError::of_toml(&error, PAGE))?;
         let plans = plans(text, &file.plans)?;
         Ok(Self {
             name: words(&file.name)?,
@@ -89,7 +89,7 @@ impl Scenario {
     }
 }
 
-fn census(value: Option<&Spanned<String>>) -> Result<Census, ScenarioError> {
+fn census(value: Option<&Spanned<String>>) -> Result<Census, FileError> {
     let Some(value) = value else { return Ok(Census::default()) };
     let known = Census::ALL.map(Census::name);
     listed("census", std::slice::from_ref(value), &known)?;
@@ -100,19 +100,18 @@ fn census(value: Option<&Spanned<String>>) -> Result<Census, ScenarioError> {
 fn plans(
     text: &str,
     values: &Spanned<Vec<Spanned<String>>>,
-) -> Result<Vec<ScenarioPlan>, ScenarioError> {
+) -> Result<Vec<ScenarioPlan>, FileError> {
     if values.get_ref().is_empty() {
         return Err(bad_value("no plan", "give at least one plan", values.span()));
     }
     let plan = |value: &Spanned<String>| {
         let plan = Plan::parse(value.get_ref()).map_err(|error| inside(text, value, error))?;
-        let (line, _) = excerpt::position(text, value.span().start);
-        Ok(ScenarioPlan { plan, line: u32::try_from(line).unwrap_or(u32::MAX) })
+        Ok(ScenarioPlan { plan, line: FileError::line(text, &value.span()) })
     };
     values.get_ref().iter().map(plan).collect()
 }
 
-fn engine(text: &str, value: Option<&Spanned<String>>) -> Result<EngineSpec, ScenarioError> {
+fn engine(text: &str, value: Option<&Spanned<String>>) -> Result<EngineSpec, FileError> {
     let Some(value) = value else {
         return Ok(EngineSpec { kind: "reference".to_owned(), args: crate::Args::new() });
     };
@@ -125,7 +124,7 @@ fn engine(text: &str, value: Option<&Spanned<String>>) -> Result<EngineSpec, Sce
 }
 
 /// An error in a value, placed in the file where the value stands there without escapes.
-fn inside(text: &str, value: &Spanned<String>, error: PlanError) -> ScenarioError {
+fn inside(text: &str, value: &Spanned<String>, error: PlanError) -> FileError {
     let span = value.span();
     let raw = text.get(span.clone()).unwrap_or_default();
     let quotes = if raw.starts_with("'''") || raw.starts_with("\"\"\"") { 3 } else { 1 };
@@ -135,14 +134,14 @@ fn inside(text: &str, value: &Spanned<String>, error: PlanError) -> ScenarioErro
     let inner = opened.get(skipped..opened.len().saturating_sub(quotes)).unwrap_or_default();
     if inner != value.get_ref() {
         let text = value.get_ref().clone();
-        return ScenarioError::new(ScenarioProblem::Escaped { error, text }, span);
+        return FileError::new(FileProblem::Escaped { error, text }, span, PAGE);
     }
     let start = span.start + quotes + skipped;
     let place = start + error.span.start..start + error.span.end;
-    ScenarioError::new(ScenarioProblem::Inside { error }, place)
+    FileError::new(FileProblem::Inside { error }, place, PAGE)
 }
 
-fn limits(file: Option<&FileLimits>) -> Result<Limits, ScenarioError> {
+fn limits(file: Option<&FileLimits>) -> Result<Limits, FileError> {
     let defaults = Limits::default();
     let Some(file) = file else { return Ok(defaults) };
     let duration = |value: &Option<Spanned<String>>, default: u64| {
@@ -168,7 +167,7 @@ fn limits(file: Option<&FileLimits>) -> Result<Limits, ScenarioError> {
 }
 
 /// Milliseconds, rounded up.
-fn duration_ms(value: &Spanned<String>) -> Result<u64, ScenarioError> {
+fn duration_ms(value: &Spanned<String>) -> Result<u64, FileError> {
     parse_duration_us(value.get_ref()).map(|duration_us| duration_us.div_ceil(1000)).ok_or_else(
         || {
             let what = format!("`{}` is no time", value.get_ref());
@@ -180,7 +179,7 @@ fn duration_ms(value: &Spanned<String>) -> Result<u64, ScenarioError> {
 fn expectation(
     file: Option<&Spanned<FileExpect>>,
     plans: &[ScenarioPlan],
-) -> Result<Expectation, ScenarioError> {
+) -> Result<Expectation, FileError> {
     let Some(table) = file else { return Ok(Expectation::Pass) };
     let file = table.get_ref();
     let phases: Vec<&str> = Phase::ALL.into_iter().map(Phase::name).collect();
@@ -221,21 +220,19 @@ fn listed(
     what: &'static str,
     values: &[Spanned<String>],
     known: &[&'static str],
-) -> Result<Vec<String>, ScenarioError> {
+) -> Result<Vec<String>, FileError> {
     let check = |value: &Spanned<String>| {
         let word = value.get_ref().clone();
         if known.contains(&word.as_str()) {
             return Ok(word);
         }
-        let near = nearest(&word, known.iter().copied());
-        let problem = ScenarioProblem::UnknownWord { what, word, known: known.to_vec(), near };
-        Err(ScenarioError::new(problem, value.span()))
+        Err(FileError::unknown_word(what, &word, known, value.span(), PAGE))
     };
     values.iter().map(check).collect()
 }
 
 /// Lower-case words joined by `-`.
-fn words(value: &Spanned<String>) -> Result<String, ScenarioError> {
+fn words(value: &Spanned<String>) -> Result<String, FileError> {
     let is_word = |word: &str| {
         !word.is_empty()
             && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
@@ -247,7 +244,7 @@ fn words(value: &Spanned<String>) -> Result<String, ScenarioError> {
     Err(bad_value(what, "write lower-case words joined by `-`, e.g. `fail-init`", value.span()))
 }
 
-fn between(value: &Spanned<u32>, most: u32) -> Result<u32, ScenarioError> {
+fn between(value: &Spanned<u32>, most: u32) -> Result<u32, FileError> {
     let number = *value.get_ref();
     if (1..=most).contains(&number) {
         return Ok(number);
@@ -256,24 +253,6 @@ fn between(value: &Spanned<u32>, most: u32) -> Result<u32, ScenarioError> {
     Err(bad_value(what, "give a number in that range", value.span()))
 }
 
-fn bad_value(what: impl Into<String>, help: &'static str, span: Range<usize>) -> ScenarioError {
-    ScenarioError::new(ScenarioProblem::BadValue { what: what.into(), help }, span)
-}
-
-/// The TOML reader's error. It tells unknown and missing keys only in its message.
-fn toml_error(error: &toml::de::Error) -> ScenarioError {
-    let message = error.message();
-    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
-    let problem = match quoted.as_slice() {
-        [key, known @ ..] if message.starts_with("unknown field") => ScenarioProblem::UnknownKey {
-            key: (*key).to_owned(),
-            known: known.iter().map(|known| (*known).to_owned()).collect(),
-            near: nearest(key, known.iter().copied()).map(str::to_owned),
-        },
-        [key, ..] if message.starts_with("missing field") => {
-            ScenarioProblem::MissingKey((*key).to_owned())
-        }
-        _ => ScenarioProblem::Toml(message.lines().collect::<Vec<_>>().join("; ")),
-    };
-    ScenarioError::new(problem, error.span().unwrap_or(0..0))
+fn bad_value(what: impl Into<String>, help: &'static str, span: Range<usize>) -> FileError {
+    FileError::new(FileProblem::BadValue { what: what.into(), help }, span, PAGE)
 }

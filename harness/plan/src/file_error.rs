@@ -1,0 +1,173 @@
+//! What can be wrong with a TOML file of ours (a scenario, a profile, a baseline), with the place
+//! and the fix.
+//!
+//! Deliberately absent: printing; [`FileError::render`] returns text.
+
+use std::ops::Range;
+
+use crate::error::PlanError;
+use crate::excerpt;
+use crate::suggest::nearest;
+
+/// An error in a TOML file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{problem}")]
+pub struct FileError {
+    /// What is wrong.
+    pub problem: Box<FileProblem>,
+    /// The bytes of the file's text that it is about.
+    pub span: Range<usize>,
+    /// The page that has the file's format.
+    pub page: &'static str,
+}
+
+/// What is wrong with a TOML file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FileProblem {
+    /// Not TOML, or not of the right type.
+    #[error("{0}")]
+    Toml(String),
+    /// A key that such files do not have.
+    #[error("unknown key `{key}`")]
+    UnknownKey {
+        /// The key.
+        key: String,
+        /// The keys that may stand there.
+        known: Vec<String>,
+        /// What was probably meant.
+        near: Option<String>,
+    },
+    /// A key that must be there.
+    #[error("the key `{0}` is missing")]
+    MissingKey(String),
+    /// A word that is not in its list.
+    #[error("unknown {what} `{word}`")]
+    UnknownWord {
+        /// What it should be: status, phase or class.
+        what: &'static str,
+        /// The word.
+        word: String,
+        /// The words that may stand there.
+        known: Vec<&'static str>,
+        /// What was probably meant.
+        near: Option<&'static str>,
+    },
+    /// A value that cannot be.
+    #[error("{what}")]
+    BadValue {
+        /// What is wrong.
+        what: String,
+        /// The fix.
+        help: &'static str,
+    },
+    /// An error in a plan or an engine whose place in the file is known.
+    #[error("{error}")]
+    Inside {
+        /// The error; its span counts within the value.
+        error: PlanError,
+    },
+    /// An error in a plan or an engine that the file writes with escapes.
+    #[error("{error}")]
+    Escaped {
+        /// The error; its span counts within `text`.
+        error: PlanError,
+        /// The value, without escapes.
+        text: String,
+    },
+}
+
+impl FileError {
+    /// An error at this place; `page` has the file's format.
+    #[must_use]
+    pub fn new(problem: FileProblem, span: Range<usize>, page: &'static str) -> Self {
+        Self { problem: Box::new(problem), span, page }
+    }
+
+    /// The TOML reader's error. It tells unknown and missing keys only in its message.
+    #[must_use]
+    pub fn of_toml(error: &toml::de::Error, page: &'static str) -> Self {
+        let message = error.message();
+        let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+        let problem = match quoted.as_slice() {
+            [key, known @ ..] if message.starts_with("unknown field") => FileProblem::UnknownKey {
+                key: (*key).to_owned(),
+                known: known.iter().map(|known| (*known).to_owned()).collect(),
+                near: nearest(key, known.iter().copied()).map(str::to_owned),
+            },
+            [key, ..] if message.starts_with("missing field") => {
+                FileProblem::MissingKey((*key).to_owned())
+            }
+            _ => FileProblem::Toml(message.lines().collect::<Vec<_>>().join("; ")),
+        };
+        Self::new(problem, error.span().unwrap_or(0..0), page)
+    }
+
+    /// A word that is not in its list.
+    #[must_use]
+    pub fn unknown_word(
+        what: &'static str,
+        word: &str,
+        known: &[&'static str],
+        span: Range<usize>,
+        page: &'static str,
+    ) -> Self {
+        let near = nearest(word, known.iter().copied());
+        let (word, known) = (word.to_owned(), known.to_vec());
+        Self::new(FileProblem::UnknownWord { what, word, known, near }, span, page)
+    }
+
+    /// The line, from 1, of a place in the file's text.
+    #[must_use]
+    pub fn line(text: &str, span: &Range<usize>) -> u32 {
+        u32::try_from(excerpt::position(text, span.start).0).unwrap_or(u32::MAX)
+    }
+
+    /// What to do, as a sentence fragment.
+    #[must_use]
+    pub fn help(&self) -> String {
+        match self.problem.as_ref() {
+            FileProblem::Toml(_) => format!("the format stands in {}", self.page),
+            FileProblem::UnknownKey { near: Some(near), .. } => {
+                format!("did you mean `{near}`?")
+            }
+            FileProblem::UnknownKey { known, .. } => format!("keys are {}", known.join(", ")),
+            FileProblem::MissingKey(key) => match example(key) {
+                Some(example) => format!("add `{example}`"),
+                None => format!("add it; {} shows how", self.page),
+            },
+            FileProblem::UnknownWord { near: Some(near), .. } => {
+                format!("did you mean `{near}`?")
+            }
+            FileProblem::UnknownWord { known, .. } => format!("it can be {}", known.join(", ")),
+            FileProblem::BadValue { help, .. } => (*help).to_owned(),
+            FileProblem::Inside { error } | FileProblem::Escaped { error, .. } => error.help(),
+        }
+    }
+
+    /// The error as people see it: `FILE:LINE:COLUMN: what`, the line, a caret under the place and
+    /// a `help:` line. `text` is the file's text. No newline at the end.
+    #[must_use]
+    pub fn render(&self, file: &str, text: &str) -> String {
+        let message = self.to_string();
+        if let FileProblem::Escaped { error, text: value } = self.problem.as_ref() {
+            let (line, _) = excerpt::position(text, self.span.start);
+            let origin = format!("{file}:{line}: the value without its escapes");
+            return excerpt::render(&origin, value, &error.span, &message, &self.help());
+        }
+        excerpt::render(file, text, &self.span, &message, &self.help())
+    }
+}
+
+/// How a key that must be there is written.
+fn example(key: &str) -> Option<&'static str> {
+    let example = match key {
+        "name" => "name = \"swap-cleanup-order\"",
+        "lifecycle" => "lifecycle = \"swap\"",
+        "plans" => "plans = ['create a = ENGINE; load a tiny; exit']",
+        "scenario" => "scenario = \"swap\"",
+        "issue" => "issue = \"https://github.com/OWNER/NAME/issues/1\"",
+        "expires" => "expires = 2027-01-31",
+        _ => return None,
+    };
+    Some(example)
+}
