@@ -4,13 +4,15 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use hotfire_plan::Program;
+use hotfire_plan::{Program, plan_id};
 use hotfire_sys::{SysError, monotonic_ns};
 
 use super::pool::{Pool, PoolConfig, PoolEnd, Work};
 use super::subject::{Settings, Subject, Watching};
 use crate::diagnose::{Context, Finding, Reproduced, diagnose, skip_reason};
-use crate::judge::{BaselineEntry, PlanVerdict, Rate, RunResult, judge, wilson};
+use crate::judge::{
+    BaselineEntry, PlanVerdict, Rate, RunResult, judge, judge_entries, judge_known, wilson,
+};
 use crate::observe::{Fact, LaunchMode, Observation};
 use crate::supervise::Job;
 
@@ -173,8 +175,14 @@ pub fn run_campaign(
         PoolEnd::Failed(error) => (None, Some(error.to_string())),
     };
     let unrun = campaign.unrun(&in_hand);
-    let reports = campaign.into_reports();
-    Ok(CampaignReport { subjects: reports, baseline: Vec::new(), unrun, interrupted, failure })
+    let mut reports = campaign.into_reports();
+    let mut baseline = Vec::new();
+    // Half a campaign proves nothing gone.
+    if interrupted.is_none() && failure.is_none() {
+        let verdicts = reports.iter_mut().map(|report| &mut report.verdict);
+        baseline = judge_entries(&mut verdicts.collect::<Vec<_>>(), &settings.baseline);
+    }
+    Ok(CampaignReport { subjects: reports, baseline, unrun, interrupted, failure })
 }
 
 impl Work for Campaign<'_> {
@@ -292,7 +300,7 @@ impl<'a> Campaign<'a> {
     fn judge(&mut self, index: usize) {
         let Some(subject) = self.subjects.get(index) else { return };
         let Some(progress) = self.progress.get_mut(index) else { return };
-        let report = judged(subject, progress, self.settings.watching);
+        let report = judged(subject, progress, self.settings);
         let report = progress.report.insert(report);
         (self.on_subject)(report);
     }
@@ -300,14 +308,14 @@ impl<'a> Campaign<'a> {
     /// The reports of all subjects that had a run; those that were interrupted are judged by what
     /// they had.
     fn into_reports(self) -> Vec<SubjectReport> {
-        let watching = self.settings.watching;
+        let settings = self.settings;
         self.progress
             .into_iter()
             .zip(self.subjects)
             .filter_map(|(mut progress, subject)| {
                 let had_runs = !progress.attempts.is_empty();
                 let report = progress.report.take();
-                report.or_else(|| had_runs.then(|| judged(subject, &mut progress, watching)))
+                report.or_else(|| had_runs.then(|| judged(subject, &mut progress, settings)))
             })
             .collect()
     }
@@ -347,18 +355,26 @@ fn count(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
-fn judged(subject: &Subject, progress: &mut Progress, watching: Watching) -> SubjectReport {
+fn judged(subject: &Subject, progress: &mut Progress, settings: &Settings) -> SubjectReport {
     let attempts = std::mem::take(&mut progress.attempts);
     let results: Vec<RunResult> = attempts
         .iter()
-        .map(|attempt| RunResult { findings: attempt.findings.clone(), skip: attempt.skip.clone() })
+        .map(|attempt| RunResult {
+            findings: attempt.findings.clone(),
+            skip: attempt.skip.clone(),
+            fresh: attempt.mode == LaunchMode::Spawn,
+        })
         .collect();
-    let verdict = judge(&results, &subject.expect);
+    let mut verdict = judge(&results, &subject.expect);
+    let id = plan_id(&subject.plan);
+    let name = subject.name(&id);
+    judge_known(&mut verdict, &results, &subject.expect, name, &settings.baseline);
     let (failed, of) = fresh(&attempts).fold((0, 0), |(failed, of), attempt| {
         (failed + u32::from(!attempt.findings.is_empty()), of + 1)
     });
     let rate = (verdict.failed > 0 && of > 0).then(|| wilson(failed, of));
     let wall_us = progress.span_ns.map_or(0, |(first, last)| last.saturating_sub(first) / 1000);
+    let watching = settings.watching;
     SubjectReport { subject: subject.clone(), attempts, verdict, rate, watching, wall_us }
 }
 

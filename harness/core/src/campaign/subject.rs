@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 
 use hotfire_plan::model::Operation;
 use hotfire_plan::scenario::{Census, Expectation, Limits};
-use hotfire_plan::{EngineSpec, Item, Plan};
+use hotfire_plan::{EngineSpec, Item, Plan, plan_id};
 use serde::{Deserialize, Serialize};
 
+use crate::judge::{Baseline, PlanName};
 use crate::observe::LaunchMode;
 use crate::supervise::{HostProgram, Job};
 
@@ -35,6 +36,14 @@ pub struct Subject {
     pub runs: u32,
 }
 
+impl Subject {
+    /// What the baseline calls it by; `id` is its plan's.
+    #[must_use]
+    pub fn name<'a>(&'a self, id: &'a str) -> PlanName<'a> {
+        PlanName { scenario: &self.scenario, id }
+    }
+}
+
 /// How runs are watched: what it was when a finding showed belongs to seeing it again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Watching {
@@ -51,7 +60,7 @@ impl Default for Watching {
 }
 
 /// Settings of a campaign.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// The seed of all runs.
     pub seed: u64,
@@ -59,6 +68,8 @@ pub struct Settings {
     pub mode: Option<LaunchMode>,
     /// How runs are watched.
     pub watching: Watching,
+    /// The failures that are known.
+    pub baseline: Baseline,
     /// How often a failing plan is repeated in fresh processes.
     pub confirmations: u32,
     /// The program that hosts engines.
@@ -94,15 +105,27 @@ impl Settings {
 
     /// How the first runs of a subject are made. A plan with an environment of its own needs a
     /// fresh process: libraries read it when they are loaded. An untraced one does, too: the
-    /// forkserver's children could not be waited for.
+    /// forkserver's children could not be waited for. Of a plan that the baseline names a rate is
+    /// told, which only fresh processes give.
     #[must_use]
     pub fn mode_for(&self, subject: &Subject) -> LaunchMode {
         let linked = kinds(&subject.plan).iter().all(|kind| self.linked_kinds.contains(kind));
         match self.mode {
             _ if !subject.plan.env.is_empty() || !self.watching.traced => LaunchMode::Spawn,
             Some(mode) => mode,
+            None if self.is_named(subject) => LaunchMode::Spawn,
             None if linked => LaunchMode::Fork,
             None => LaunchMode::Spawn,
+        }
+    }
+}
+
+impl Settings {
+    fn is_named(&self, subject: &Subject) -> bool {
+        // Most projects have no baseline; a plan's id costs a hash.
+        !self.baseline.entries.is_empty() && {
+            let id = plan_id(&subject.plan);
+            self.baseline.naming(subject.name(&id)).next().is_some()
         }
     }
 }
@@ -162,6 +185,7 @@ mod tests {
             seed: 1,
             mode,
             watching: Watching::default(),
+            baseline: Baseline::empty(),
             confirmations: 5,
             host_program: "/bin/x".into(),
             environment: vec!["A=1".into()],

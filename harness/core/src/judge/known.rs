@@ -13,6 +13,9 @@ pub struct KnownIssue {
     /// Who answers for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
+    /// Why it is accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// The last day on which it is accepted, YYYY-MM-DD.
     pub expires: String,
     /// Days from today to that day; negative: so long past.

@@ -1,15 +1,21 @@
 //! Findings of all runs of a plan against what is expected. Pure.
 //!
-//! Deliberately absent: baselines, and running anything again.
+//! Deliberately absent: reading files, the clock, and running anything again.
 
+mod baseline;
+mod date;
 mod exit;
+mod gate;
 mod interval;
 mod known;
 mod soak;
 mod verdict;
 
+pub use baseline::{Baseline, KnownFailure, PlanName};
+pub use date::Date;
 pub use exit::exit_code;
-pub use interval::{Rate, wilson};
+pub use gate::{Sighting, judge_entries, judge_known};
+pub use interval::{Rate, clopper_pearson, passes_needed, wilson};
 pub use known::{BaselineEntry, EntryState, KnownIssue};
 pub use soak::{SoakVerdict, judge_soak};
 pub use verdict::{PlanVerdict, RunResult, Verdict, judge};

@@ -6,6 +6,7 @@ use hotfire_plan::scenario::{Expectation, ExpectedFinding};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::gate::Sighting;
 use super::interval::{Rate, wilson};
 use super::known::KnownIssue;
 use crate::diagnose::{Code, Finding};
@@ -17,16 +18,18 @@ pub struct RunResult {
     pub findings: Vec<Finding>,
     /// Why it proves nothing, when the engine is not here or lacks an operation.
     pub skip: Option<String>,
+    /// Whether it ran in a fresh process: rates are told from these alone.
+    pub fresh: bool,
 }
 
 impl RunResult {
-    fn is_blind(&self) -> bool {
+    pub(super) fn is_blind(&self) -> bool {
         self.first().is_some_and(is_environment)
     }
 
     /// The finding that the verdict is about. Those after it are its company: an orphan that a
     /// crash leaves behind is told, and judged with the crash.
-    fn first(&self) -> Option<&Finding> {
+    pub(super) fn first(&self) -> Option<&Finding> {
         self.findings.first()
     }
 }
@@ -102,6 +105,8 @@ pub struct PlanVerdict {
     pub blind_code: Option<String>,
     /// What the baseline says of the finding, or of the one that is gone.
     pub known: Option<KnownIssue>,
+    /// What the runs say of each entry of the baseline that names the plan.
+    pub sightings: Vec<Sighting>,
     /// Why it was skipped, is blind, or is not as expected; a lowercase fragment.
     pub reason: Option<String>,
 }
@@ -129,6 +134,7 @@ pub fn judge(results: &[RunResult], expectation: &Expectation) -> PlanVerdict {
         finding_id: None,
         blind_code: None,
         known: None,
+        sightings: Vec::new(),
         reason: None,
     };
     match expectation {
@@ -206,6 +212,15 @@ fn set_finding(verdict: &mut PlanVerdict, (run, finding): (usize, &Finding)) {
     verdict.finding_id = Some(finding.id.clone());
 }
 
+/// Whether the scenario expects such a finding.
+#[must_use]
+pub(super) fn is_as_expected(finding: &Finding, expectation: &Expectation) -> bool {
+    match expectation {
+        Expectation::Pass => false,
+        Expectation::Finding(expected) => matches(finding, expected),
+    }
+}
+
 /// Whether the finding is as described. An empty list allows anything.
 #[must_use]
 fn matches(finding: &Finding, expected: &ExpectedFinding) -> bool {
@@ -218,7 +233,7 @@ fn matches(finding: &Finding, expected: &ExpectedFinding) -> bool {
         && (expected.step.is_empty() || step.is_some_and(|step| expected.step.contains(&step)))
 }
 
-fn mismatch(finding: &Finding, expected: &ExpectedFinding) -> String {
+pub(super) fn mismatch(finding: &Finding, expected: &ExpectedFinding) -> String {
     let steps: Vec<String> = expected.step.iter().map(ToString::to_string).collect();
     let step = finding.step.as_ref().map(|step| step.index.to_string()).unwrap_or_default();
     let differences: Vec<String> = [

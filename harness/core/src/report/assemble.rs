@@ -115,6 +115,7 @@ pub fn plan_result(report: &SubjectReport) -> PlanResult {
         seconds: Some(micros as f64 / 1e6),
         rate: report.rate.clone(),
         finding: verdict.finding_id.clone(),
+        reproduced: verdict.finding_id.as_deref().and_then(|id| report.reproduced(id)),
         known: verdict.known.clone(),
         reason: verdict.reason.clone(),
     }

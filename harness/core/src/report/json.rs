@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::diagnose::Finding;
+use crate::diagnose::{Finding, Reproduced};
 pub use crate::judge::{BaselineEntry, EntryState, KnownIssue, Rate};
 
 /// The whole answer of one invocation.
@@ -95,6 +95,9 @@ pub struct PlanResult {
     /// The finding's id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finding: Option<String>,
+    /// In how many of the observed fresh processes of this plan the finding showed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reproduced: Option<Reproduced>,
     /// What the baseline says, where the verdict is known, expired or fixed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub known: Option<KnownIssue>,

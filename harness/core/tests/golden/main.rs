@@ -11,6 +11,7 @@
 mod build;
 mod ci;
 mod findings;
+mod gate;
 mod leaks;
 mod reports;
 mod rules;

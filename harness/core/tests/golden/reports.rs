@@ -145,6 +145,7 @@ fn result(status: &str, verdict: &str, runs: u32, failed: u32) -> PlanResult {
         seconds: None,
         rate: None,
         finding: None,
+        reproduced: None,
         known: None,
         reason: None,
     }

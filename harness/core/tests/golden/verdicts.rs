@@ -9,21 +9,21 @@ use crate::build::{crash, healthy};
 const PLAN: &str = "create a = reference; load a tiny; generate a 16; exit";
 
 fn passing() -> RunResult {
-    RunResult::default()
+    RunResult { fresh: true, ..RunResult::default() }
 }
 
 fn crashing() -> RunResult {
     let case = healthy(PLAN).in_step(3).crashed(crash(11, 1, Some(0x18)));
-    RunResult { findings: case.findings(), skip: None }
+    RunResult { findings: case.findings(), skip: None, fresh: true }
 }
 
 fn aborting() -> RunResult {
     let case = healthy(PLAN).in_step(2).crashed(crash(6, -6, None));
-    RunResult { findings: case.findings(), skip: None }
+    RunResult { findings: case.findings(), skip: None, fresh: true }
 }
 
 fn blind(ending: Ending) -> RunResult {
-    RunResult { findings: healthy(PLAN).ending(ending).findings(), skip: None }
+    RunResult { findings: healthy(PLAN).ending(ending).findings(), skip: None, fresh: true }
 }
 
 fn lost() -> RunResult {
@@ -31,7 +31,7 @@ fn lost() -> RunResult {
 }
 
 fn skipped() -> RunResult {
-    RunResult { findings: Vec::new(), skip: Some("not fetched".to_owned()) }
+    RunResult { findings: Vec::new(), skip: Some("not fetched".to_owned()), fresh: true }
 }
 
 fn expecting(status: &str, phase: &str) -> Expectation {
