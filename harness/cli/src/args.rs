@@ -1,15 +1,18 @@
 //! The command line as types. A verb or flag that does not work yet is not here.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum};
+use hotfire_core::judge::Date;
+
+use crate::store::DEFAULT;
 
 /// Crash diagnostics and stress tests for the lifecycles of native engines.
 ///
 /// Hotfire runs each lifecycle of an engine (load, swap, generate, shutdown, in any order) in a
 /// child process of its own. When the child dies, hangs, freezes or leaves something behind, it
 /// says what happened, where, in which step, and how to see it again.
-#[derive(Debug, Parser)]
+#[derive(Debug, Clone, Parser)]
 #[command(name = "hotfire", version, max_term_width = 98, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
     /// What to do.
@@ -24,15 +27,20 @@ pub(crate) struct Cli {
     /// Less: findings and the last line only
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
+    /// The settings of this name in .config/hotfire.toml (docs/baseline.md); flags win over them
+    #[arg(long, global = true, value_name = "NAME", default_value = "default")]
+    pub(crate) profile: String,
 }
 
 const EXIT_CODES: &str = "\
+Verdicts: KNOWN: the baseline lists it, green · EXPIRED: listed, but past its date, red · FIXED:
+listed, but gone: remove the entry · FLAKY: fails in some runs, red · CAUGHT: as expected.
 Exit status: 0 as expected · 2 usage · 4 nothing ran · 70 our own error · 96 set-up · 97 could not
 observe · 100 a lifecycle failed · 101 an engine could not be started · 110 a report could not be
 written · 129/130/143 stopped by SIGHUP/SIGINT/SIGTERM. docs/exit-status.md tells more.";
 
 /// What to do.
-#[derive(Debug, Subcommand)]
+#[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Verb {
     /// Run scenarios against their engines (default: all); the verb for CI
     Run(RunArgs),
@@ -42,6 +50,8 @@ pub(crate) enum Verb {
     List(ListArgs),
     /// Show a stored finding in full, or list what is stored
     Show(ShowArgs),
+    /// Enter a stored finding in the baseline, or keep its plan as a regression scenario
+    Accept(AcceptArgs),
     /// Explain a finding's code, e.g. C101
     Explain {
         /// The code; without one, all codes are listed
@@ -59,7 +69,7 @@ pub(crate) enum Verb {
 }
 
 /// `hotfire run`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct RunArgs {
     /// Scenario files, folders of them, or words that a scenario's name must contain; each must
     /// match
@@ -79,7 +89,7 @@ pub(crate) struct RunArgs {
 }
 
 /// `hotfire replay`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct ReplayArgs {
     /// A plan's text, @FILE, or the id of a stored finding
     pub(crate) plan: String,
@@ -119,9 +129,9 @@ pub(crate) struct SharedArgs {
     #[arg(long, value_enum)]
     pub(crate) census: Option<CensusArg>,
     /// Off: without ptrace, for leak checkers, programs that trace themselves, and races that its
-    /// stops would hide; then a death shows no registers or threads
-    #[arg(long, value_enum, default_value_t = Trace::On)]
-    pub(crate) trace: Trace,
+    /// stops would hide; then a death shows no registers or threads [default: on]
+    #[arg(long, value_enum)]
+    pub(crate) trace: Option<Trace>,
     /// How children are made [default: fork for the built-in engine in run, else spawn]
     #[arg(long, value_enum)]
     pub(crate) mode: Option<Mode>,
@@ -131,12 +141,49 @@ pub(crate) struct SharedArgs {
     /// Write the report as JUnit XML to FILE, for GitLab, Jenkins and others (docs/ci.md)
     #[arg(long, value_name = "FILE")]
     pub(crate) junit: Option<PathBuf>,
-    /// Annotations and a step summary of GitHub Actions; auto: where GITHUB_ACTIONS is true
-    #[arg(long, value_name = "WHEN", value_enum, default_value_t = GitHub::Auto)]
-    pub(crate) github: GitHub,
-    /// Keep findings in this folder, for show and replay
-    #[arg(long, value_name = "DIR", default_value = crate::store::DEFAULT)]
-    pub(crate) out: PathBuf,
+    /// Annotations and a step summary of GitHub Actions [default: auto, where GITHUB_ACTIONS is true]
+    #[arg(long, value_name = "WHEN", value_enum)]
+    pub(crate) github: Option<GitHub>,
+    /// Keep findings in this folder, for show, replay and accept [default: .hotfire]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) gate: GateArgs,
+    /// An entry of the baseline whose failure is gone makes the command fail
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) strict_fixed: Option<bool>,
+}
+
+/// Flags of the verbs that know of the baseline.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct GateArgs {
+    /// The file of known failures [default: .config/hotfire-baseline.toml]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) baseline: Option<PathBuf>,
+    /// Take this day for today
+    #[arg(long, value_name = "DATE", value_parser = parse_date, hide = true)]
+    pub(crate) today: Option<Date>,
+}
+
+impl SharedArgs {
+    /// The folder of findings.
+    pub(crate) fn out(&self) -> &Path {
+        self.out.as_deref().unwrap_or(Path::new(DEFAULT))
+    }
+}
+
+impl ShowArgs {
+    /// The folder of findings.
+    pub(crate) fn out(&self) -> &Path {
+        self.out.as_deref().unwrap_or(Path::new(DEFAULT))
+    }
+}
+
+impl AcceptArgs {
+    /// The folder of findings.
+    pub(crate) fn out(&self) -> &Path {
+        self.out.as_deref().unwrap_or(Path::new(DEFAULT))
+    }
 }
 
 /// How children are made.
@@ -180,7 +227,7 @@ pub(crate) enum GitHub {
 }
 
 /// `hotfire list`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct ListArgs {
     /// Words that a scenario's name must contain
     pub(crate) filters: Vec<String>,
@@ -190,7 +237,7 @@ pub(crate) struct ListArgs {
 }
 
 /// `hotfire show`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct ShowArgs {
     /// A finding's id (its first digits are enough) or a report written by --json; without either,
     /// what is kept is listed
@@ -198,13 +245,53 @@ pub(crate) struct ShowArgs {
     /// Print findings as JSON
     #[arg(long)]
     pub(crate) json: bool,
-    /// Where findings are kept
-    #[arg(long, value_name = "DIR", default_value = crate::store::DEFAULT)]
-    pub(crate) out: PathBuf,
+    /// Where findings are kept [default: .hotfire]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+/// `hotfire accept`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct AcceptArgs {
+    /// A finding's id (its first digits are enough), or all-new: every one that was new or flaky
+    /// in the last run
+    pub(crate) what: String,
+    /// Baseline: known until a date. Plan: a scenario below scenarios/regressions that must pass
+    #[arg(long = "as", value_enum, default_value_t = AcceptAs::Baseline)]
+    pub(crate) as_what: AcceptAs,
+    /// Where it is tracked
+    #[arg(long, value_name = "URL", value_parser = parse_url)]
+    pub(crate) issue: String,
+    /// The last day on which it is accepted, YYYY-MM-DD; the baseline needs it
+    #[arg(long, value_name = "DATE", value_parser = parse_date)]
+    pub(crate) expires: Option<Date>,
+    /// Who answers for it
+    #[arg(long, value_name = "NAME")]
+    pub(crate) owner: Option<String>,
+    /// The highest share of runs that may show it, above 0 and at most 1 [default: 1]
+    #[arg(long, value_name = "RATE", value_parser = parse_rate)]
+    pub(crate) max_rate: Option<f64>,
+    /// Why it is accepted
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+    /// Where findings are kept [default: .hotfire]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) gate: GateArgs,
+}
+
+/// What becomes of an accepted finding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AcceptAs {
+    /// An entry in the baseline
+    Baseline,
+    /// A scenario that expects a pass
+    Plan,
 }
 
 /// `hotfire demo`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct DemoArgs {
     /// Keep the finding in this folder, for show and replay
     #[arg(long, value_name = "DIR", default_value = crate::store::DEFAULT)]
@@ -216,7 +303,7 @@ Exit status: 0 all that hotfire needs is here · 96 something that runs need is 
 could not be observed (ptrace).";
 
 /// `hotfire doctor`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(after_help = DOCTOR_CODES)]
 pub(crate) struct DoctorArgs {
     /// Print the checks as JSON
@@ -250,5 +337,23 @@ fn parse_duration(text: &str) -> Result<u64, String> {
         _ => Err("a duration is a whole number with its unit (us, ms or s), and at least 1ms, \
                   e.g. 500ms or 30s"
             .to_owned()),
+    }
+}
+
+fn parse_date(text: &str) -> Result<Date, String> {
+    Date::parse(text).ok_or_else(|| "a date is a day of the calendar, e.g. 2027-01-31".to_owned())
+}
+
+fn parse_url(text: &str) -> Result<String, String> {
+    if crate::baseline::is_url(text) {
+        return Ok(text.to_owned());
+    }
+    Err("an issue is a URL, e.g. https://github.com/OWNER/NAME/issues/1".to_owned())
+}
+
+fn parse_rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(rate) if rate > 0.0 && rate <= 1.0 => Ok(rate),
+        _ => Err("a rate is a number above 0 and at most 1, e.g. 0.25".to_owned()),
     }
 }

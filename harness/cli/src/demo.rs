@@ -11,7 +11,7 @@ use std::time::Instant;
 use hotfire_core::campaign::{
     CampaignReport, PoolConfig, Settings, Subject, SubjectReport, Watching, run_campaign,
 };
-use hotfire_core::judge::wilson;
+use hotfire_core::judge::{Baseline, wilson};
 use hotfire_core::observe::LaunchMode;
 use hotfire_core::report::{Invocation, assemble, plan_result, render_result_line, sanitize};
 use hotfire_plan::scenario::{Census, Expectation, ExpectedFinding, Limits};
@@ -153,6 +153,7 @@ fn settings(seed: u64, program: &str, environment: Vec<String>) -> Settings {
         seed,
         mode: Some(LaunchMode::Spawn),
         watching: Watching { traced: true, ledger: true },
+        baseline: Baseline::empty(),
         confirmations: 0,
         host_program: program.to_owned(),
         environment,

@@ -94,6 +94,14 @@ pub(crate) enum CliError {
         /// Why.
         error: std::io::Error,
     },
+    /// A file of the project cannot be written.
+    #[error("cannot write {path}: {error}\nhelp: check the folder's rights and the disk", path = path.display())]
+    WriteProject {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
     /// The folder that a report is to be written into is not there; told before anything runs.
     #[error("cannot write {path}: there is no folder `{folder}`\nhelp: mkdir -p {folder}", path = path.display(), folder = folder.display())]
     NoFolder {
@@ -122,7 +130,7 @@ impl CliError {
             Self::Text(_) | Self::Read { .. } => status::USAGE,
             Self::NoFinding { .. } | Self::ManyFindings { .. } => status::USAGE,
             Self::SameFile { .. } => status::USAGE,
-            Self::NotAvailable { .. } => status::SET_UP,
+            Self::NotAvailable { .. } | Self::WriteProject { .. } => status::SET_UP,
             Self::NoMatch { .. } => status::NOTHING_RAN,
             Self::Write { .. } | Self::NoFolder { .. } => status::REPORT,
             Self::Keep { .. } | Self::Answer { .. } => status::REPORT,

@@ -8,10 +8,13 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+mod accept;
 mod answer;
 mod args;
+mod baseline;
 mod check;
 mod completions;
+mod config;
 mod demo;
 mod doctor;
 mod doctor_checks;
@@ -28,6 +31,8 @@ mod store;
 mod subjects;
 
 use args::{Cli, Verb};
+use config::Profile;
+use error::CliError;
 use present::Presenter;
 
 fn main() -> ExitCode {
@@ -48,27 +53,33 @@ fn main() -> ExitCode {
 }
 
 fn perform(cli: &Cli) -> ExitCode {
-    let mut presenter = Presenter::new(cli);
-    let mut out = std::io::stdout().lock();
-    let done = match &cli.verb {
-        Verb::Run(args) => {
-            reports::check(&args.shared).and_then(|()| run::run(args, &mut presenter))
-        }
-        Verb::Replay(args) => {
-            reports::check(&args.shared).and_then(|()| run::replay(args, &mut presenter))
-        }
-        Verb::List(args) => list::list(args, &mut out),
-        Verb::Show(args) => show::show(args, &presenter, &mut out),
-        Verb::Explain { code } => show::explain(code.as_deref(), &mut out),
-        Verb::Demo(args) => demo::demo(args, &presenter, &mut out),
-        Verb::Doctor(args) => doctor::doctor(args, &mut out),
-        Verb::Completions { shell } => completions::completions(*shell, &mut out),
-    };
+    let settled = Profile::load(cli).map(|profile| (profile.complete(cli), profile));
+    let mut presenter = Presenter::new(settled.as_ref().map_or(cli, |(cli, _)| cli));
+    let done = settled.and_then(|(cli, profile)| perform_verb(&cli.verb, &profile, &mut presenter));
     match done {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
             presenter.error(&error.to_string());
             ExitCode::from(error.status())
         }
+    }
+}
+
+fn perform_verb(verb: &Verb, profile: &Profile, presenter: &mut Presenter) -> Result<u8, CliError> {
+    let mut out = std::io::stdout().lock();
+    match verb {
+        Verb::Run(args) => {
+            reports::check(&args.shared).and_then(|()| run::run(args, profile, presenter))
+        }
+        Verb::Replay(args) => {
+            reports::check(&args.shared).and_then(|()| run::replay(args, profile, presenter))
+        }
+        Verb::List(args) => list::list(args, &mut out),
+        Verb::Show(args) => show::show(args, presenter, &mut out),
+        Verb::Accept(args) => accept::accept(args, profile, &mut out),
+        Verb::Explain { code } => show::explain(code.as_deref(), &mut out),
+        Verb::Demo(args) => demo::demo(args, presenter, &mut out),
+        Verb::Doctor(args) => doctor::doctor(args, &mut out),
+        Verb::Completions { shell } => completions::completions(*shell, &mut out),
     }
 }

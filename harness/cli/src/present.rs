@@ -12,7 +12,7 @@ use hotfire_core::campaign::{CampaignReport, Subject, SubjectReport};
 use hotfire_core::diagnose::Finding;
 use hotfire_core::judge::{Verdict, wilson};
 use hotfire_core::report::{
-    FindingView, RenderContext, Report, Whole, complete, counted, defuse_commands,
+    EntryState, FindingView, RenderContext, Report, Whole, complete, counted, defuse_commands,
     explain as page_of, plan_result, render_finding, render_result_line, render_summary, sanitize,
     step_views,
 };
@@ -58,8 +58,8 @@ impl Presenter {
     pub(crate) fn new(cli: &Cli) -> Self {
         let context = RenderContext { color: wants_color(cli.color), width: 98 };
         let out = match &cli.verb {
-            Verb::Run(args) => &args.shared.out,
-            Verb::Replay(args) => &args.shared.out,
+            Verb::Run(args) => args.shared.out(),
+            Verb::Replay(args) => args.shared.out(),
             Verb::Demo(args) => &args.out,
             _ => Path::new(store::DEFAULT),
         };
@@ -154,6 +154,7 @@ impl Presenter {
             self.one_caught(campaign, kept);
         }
         self.skipped(report);
+        self.baseline(report);
         self.notes(report);
         let summary = render_summary(report, &self.context);
         self.text(&summary);
@@ -200,12 +201,37 @@ impl Presenter {
         }
     }
 
+    /// Entries of the baseline whose failure is gone, and those that nobody can tell of.
+    fn baseline(&self, report: &Report) {
+        for entry in &report.baseline {
+            let word = match entry.state {
+                EntryState::Fixed if entry.fails => "FIXED (strict-fixed: this fails)",
+                EntryState::Fixed => "FIXED",
+                EntryState::Undecided if !self.quiet => "note:",
+                _ => continue,
+            };
+            self.line(&format!(
+                "{word} {} {}: {}",
+                sanitize(&entry.selects, 100),
+                sanitize(&entry.lists, 100),
+                sanitize(&entry.reason, 200)
+            ));
+            let (issue, place) = (&entry.known.issue, &entry.known.place);
+            self.line(&format!("     {}, {}", sanitize(issue, 200), sanitize(place, 400)));
+        }
+    }
+
     /// What a catch looks like: one of those that were expected.
     fn one_caught(&self, campaign: &CampaignReport, kept: bool) {
         let crashes = |subject: &&SubjectReport| {
             let code = subject.main_finding().map(|(_, finding)| finding.code.as_str());
             code.is_some_and(|code| code.starts_with(['C', 'X']))
         };
+        let mut judged = campaign.subjects.iter();
+        if !judged.all(|one| [Verdict::AsExpected, Verdict::Skipped].contains(&one.verdict.verdict))
+        {
+            return;
+        }
         let Some(subject) = campaign.subjects.iter().find(crashes) else { return };
         self.line(
             "\nevery plan went as expected; this is one of the crashes that were to be caught:\n",

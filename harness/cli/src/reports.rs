@@ -22,7 +22,7 @@ use crate::store::{write_json, write_text};
 pub(crate) fn check(shared: &SharedArgs) -> Result<(), CliError> {
     let files: Vec<&PathBuf> = [&shared.json, &shared.junit].into_iter().flatten().collect();
     files.iter().try_for_each(|file| check_folder(file))?;
-    check_folder(&shared.out)?;
+    check_folder(shared.out())?;
     match files.as_slice() {
         [one, other] if real_place(one) == real_place(other) => {
             Err(CliError::SameFile { path: (*other).clone() })
@@ -63,9 +63,11 @@ fn real_place(file: &Path) -> PathBuf {
 /// Whether this is a step of GitHub Actions, as far as reports go.
 pub(crate) fn is_github(shared: &SharedArgs) -> bool {
     match shared.github {
-        GitHub::On => true,
-        GitHub::Off => false,
-        GitHub::Auto => std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true"),
+        Some(GitHub::On) => true,
+        Some(GitHub::Off) => false,
+        Some(GitHub::Auto) | None => {
+            std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true")
+        }
     }
 }
 

@@ -3,10 +3,13 @@
 use std::time::Instant;
 
 use hotfire_core::campaign::{CampaignReport, PoolConfig, Settings, Subject, run_campaign};
+use hotfire_core::judge::Baseline;
 use hotfire_core::report::{Invocation, assemble};
 use hotfire_sys::{Scratch, own_executable};
 
 use crate::args::{ReplayArgs, RunArgs, SharedArgs};
+use crate::baseline;
+use crate::config::Profile;
 use crate::error::CliError;
 use crate::present::Presenter;
 use crate::soak::{self, Soaks};
@@ -18,6 +21,7 @@ struct Task<'a> {
     verb: &'static str,
     shared: &'a SharedArgs,
     subjects: Vec<Subject>,
+    baseline: Baseline,
     /// Every run in a fresh process, unless a mode is given.
     fresh: bool,
     /// Which of the subjects are soaks of which.
@@ -25,26 +29,39 @@ struct Task<'a> {
 }
 
 /// `hotfire run`.
-pub(crate) fn run(args: &RunArgs, presenter: &mut Presenter) -> Result<u8, CliError> {
-    let (subjects, left_out) = subjects::of_run(args)?;
+pub(crate) fn run(
+    args: &RunArgs,
+    profile: &Profile,
+    presenter: &mut Presenter,
+) -> Result<u8, CliError> {
+    let baseline = baseline::load(&args.shared, profile)?;
+    let (mut subjects, left_out) = subjects::of_run(args)?;
     for file in left_out {
         presenter.warn(&format!("{file} is left out: it does not parse, and no filter names it"));
     }
+    if args.plan.is_none() && args.filters.is_empty() && args.shared.engine.is_none() {
+        for place in baseline::stray(&subjects, &baseline) {
+            presenter.warn(&format!("no scenario is named by the baseline's entry {place}"));
+        }
+    }
+    if args.runs.is_none() {
+        subjects = baseline::with_enough_runs(subjects, &baseline);
+    }
     let (subjects, soaks) = soak::with_soaks(subjects, args);
-    perform(&Task { verb: "run", shared: &args.shared, subjects, fresh: false, soaks }, presenter)
+    let shared = &args.shared;
+    perform(&Task { verb: "run", shared, subjects, baseline, fresh: false, soaks }, presenter)
 }
 
 /// `hotfire replay`.
-pub(crate) fn replay(args: &ReplayArgs, presenter: &mut Presenter) -> Result<u8, CliError> {
+pub(crate) fn replay(
+    args: &ReplayArgs,
+    profile: &Profile,
+    presenter: &mut Presenter,
+) -> Result<u8, CliError> {
+    let baseline = baseline::load(&args.shared, profile)?;
     let (subject, shared) = subjects::of_replay(&args.plan, args.runs, &args.shared)?;
-    let task = Task {
-        verb: "replay",
-        shared: &shared,
-        subjects: vec![subject],
-        fresh: true,
-        soaks: Soaks::default(),
-    };
-    perform(&task, presenter)
+    let (shared, subjects, soaks) = (&shared, vec![subject], Soaks::default());
+    perform(&Task { verb: "replay", shared, subjects, baseline, fresh: true, soaks }, presenter)
 }
 
 fn perform(task: &Task<'_>, presenter: &mut Presenter) -> Result<u8, CliError> {
@@ -56,6 +73,7 @@ fn perform(task: &Task<'_>, presenter: &mut Presenter) -> Result<u8, CliError> {
     let removed = Scratch::remove_stale(&temporary);
     let scratch = Scratch::new(&temporary)?;
     let settings = subjects::settings(task.shared, seed, &program, scratch.path(), task.fresh);
+    let settings = Settings { baseline: task.baseline.clone(), ..settings };
     presenter.set_github(reports::is_github(task.shared));
     presenter.begin(seed, &task.subjects, removed);
     let mut campaign = campaign(task, &settings, presenter)?;
@@ -70,7 +88,7 @@ fn perform(task: &Task<'_>, presenter: &mut Presenter) -> Result<u8, CliError> {
     let mut report = assemble(&campaign, &invocation);
     report.unavailable.extend(task.soaks.unavailable());
     // Findings are kept where that is possible; only those that are can be shown again.
-    let kept = Store::at(&task.shared.out).keep(&report, &campaign);
+    let kept = Store::at(task.shared.out()).keep(&report, &campaign);
     let is_kept = kept.is_ok();
     presenter.end(&campaign, &report, is_kept);
     if let Err(error) = kept {

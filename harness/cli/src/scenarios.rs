@@ -1,5 +1,6 @@
 //! Where scenarios come from: files and folders that are named; else `scenarios/*.toml` below the
-//! current folder (and the built-in canary, where it is named); else those that are built in.
+//! current folder (and the built-in canary, where it is named), else those that are built in; and
+//! beside either `scenarios/regressions/*.toml`.
 //!
 //! Deliberately absent: what a scenario says (`hotfire-plan`).
 
@@ -34,6 +35,8 @@ include!(concat!(env!("OUT_DIR"), "/built_in.rs"));
 const FOLDER: &str = "scenarios";
 /// It proves that crashes are caught, whatever engine a project has.
 const CANARY: &str = "canary.toml";
+/// The folder of plans that failed once and must pass; `hotfire accept --as plan` writes there.
+pub(crate) const REGRESSIONS: &str = "scenarios/regressions";
 
 /// The scenarios that `filters` name, in the order of their names: a filter that is a file or a
 /// folder is read, any other is a part of a name. None: all. A filter that matches nothing is an
@@ -139,13 +142,32 @@ fn all(words: &[&String], seen: &BTreeSet<PathBuf>) -> Result<Scenarios, CliErro
         Some(files) => of_project(&files, words, seen)?,
         None => Scenarios { loaded: built_in(|_| true)?, left_out: Vec::new() },
     };
+    let regressions = files_of(REGRESSIONS).unwrap_or_default();
+    let regressions = read_all(&regressions, words, seen)?;
+    all.loaded.extend(regressions.loaded);
+    all.left_out.extend(regressions.left_out);
     all.loaded.sort_by(|left, right| left.scenario.name.cmp(&right.scenario.name));
     Ok(all)
 }
 
+/// The project's own, and the canary.
+fn of_project(
+    files: &[PathBuf],
+    words: &[&String],
+    seen: &BTreeSet<PathBuf>,
+) -> Result<Scenarios, CliError> {
+    let mut found = read_all(files, words, seen)?;
+    // Only where it is named: beside a project's own scenarios it would hide that all were skipped.
+    let is_named = words.iter().any(|word| CANARY.contains(word.as_str()));
+    if is_named && !found.loaded.iter().any(|one| format!("{}.toml", one.scenario.name) == CANARY) {
+        found.loaded.extend(built_in(|name| name == CANARY)?);
+    }
+    Ok(found)
+}
+
 /// A file that does not parse is an error where it may be meant: without a word, or with one that
 /// its name has.
-fn of_project(
+fn read_all(
     files: &[PathBuf],
     words: &[&String],
     seen: &BTreeSet<PathBuf>,
@@ -162,11 +184,6 @@ fn of_project(
             Err(_) if !is_meant => found.left_out.push(file.display().to_string()),
             Err(error) => return Err(error),
         }
-    }
-    // Only where it is named: beside a project's own scenarios it would hide that all were skipped.
-    let is_named = words.iter().any(|word| CANARY.contains(word.as_str()));
-    if is_named && !found.loaded.iter().any(|one| format!("{}.toml", one.scenario.name) == CANARY) {
-        found.loaded.extend(built_in(|name| name == CANARY)?);
     }
     Ok(found)
 }

@@ -27,7 +27,7 @@ pub(crate) fn show(
     presenter: &Presenter,
     out: &mut dyn Write,
 ) -> Result<u8, CliError> {
-    let store = Store::at(&args.out);
+    let store = Store::at(args.out());
     let text = match &args.what {
         None => list(&store, args)?,
         Some(what) if what.contains('/') || what.ends_with(".json") => {
@@ -45,7 +45,7 @@ fn list(store: &Store, args: &ShowArgs) -> Result<String, CliError> {
     if args.json {
         return as_json(&all.iter().map(|kept| &kept.finding).collect::<Vec<_>>());
     }
-    let folder = args.out.display();
+    let folder = args.out().display();
     if all.is_empty() {
         return Ok(format!(
             "no finding is kept in {folder}; `hotfire run` and `hotfire replay` keep what they find\n"

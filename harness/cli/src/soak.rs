@@ -140,7 +140,7 @@ fn judge(pair: &Pair, alone: &Alone, soak: &mut SubjectReport) {
         return;
     }
     if alone.failed > 0 {
-        soak.verdict.reason = Some("it fails in processes of its own, too".to_owned());
+        explain(soak, "it fails in processes of its own, too".to_owned());
         return;
     }
     // What failed after the last cycle, or in a hammer, failed in the last cycle at the latest.
@@ -160,8 +160,14 @@ fn judge(pair: &Pair, alone: &Alone, soak: &mut SubjectReport) {
         soak.verdict.runs,
         passed = alone.passed
     );
-    soak.verdict.reason = Some(format!("{claim} ({counts})"));
+    explain(soak, format!("{claim} ({counts})"));
     tell(soak, [claim, counts], verdict);
+}
+
+/// What the baseline says of it stays.
+fn explain(soak: &mut SubjectReport, text: String) {
+    let known = soak.verdict.reason.take().filter(|_| soak.verdict.known.is_some());
+    soak.verdict.reason = Some(known.map_or(text.clone(), |known| format!("{known}; {text}")));
 }
 
 fn is_failure(attempt: &Attempt) -> bool {

@@ -208,19 +208,30 @@ pub(crate) fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), Cli
     write_text(path, &(text + "\n"))
 }
 
-/// Writes beside the file first, so that a full disk never leaves half a file in its place.
+/// Writes a report.
 pub(crate) fn write_text(path: &Path, text: &str) -> Result<(), CliError> {
-    let failed = |error| CliError::Write { path: path.to_owned(), error };
+    replace(path, text).map_err(|error| CliError::Write { path: path.to_owned(), error })
+}
+
+/// Writes a file of the project, and its folder where there is none.
+pub(crate) fn write_project(path: &Path, text: &str) -> Result<(), CliError> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let made = folder.map_or(Ok(()), std::fs::create_dir_all);
+    let written = made.and_then(|()| replace(path, text));
+    written.map_err(|error| CliError::WriteProject { path: path.to_owned(), error })
+}
+
+/// Writes beside the file first, so that a full disk never leaves half a file in its place.
+fn replace(path: &Path, text: &str) -> Result<(), std::io::Error> {
     // A device or pipe is written as it is.
     if std::fs::metadata(path).is_ok_and(|data| !data.is_file()) {
-        return std::fs::write(path, text).map_err(failed);
+        return std::fs::write(path, text);
     }
     let beside = path.with_extension(format!("{}.tmp", std::process::id()));
     let written = std::fs::write(&beside, text).and_then(|()| std::fs::rename(&beside, path));
-    written.map_err(|error| {
+    written.inspect_err(|_| {
         // The first error is the one to tell.
         let _ = std::fs::remove_file(&beside);
-        failed(error)
     })
 }
 

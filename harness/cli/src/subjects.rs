@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use hotfire_core::campaign::{Settings, Subject, Watching};
+use hotfire_core::judge::Baseline;
 use hotfire_core::observe::LaunchMode;
 use hotfire_plan::scenario::{Census, Expectation, Limits};
 use hotfire_plan::{EngineSpec, Item, Plan, PlanError};
@@ -14,6 +15,8 @@ use crate::internal::LINKED_KINDS;
 use crate::scenarios::{self, Loaded, Scenarios};
 use crate::store::Store;
 
+/// The scenario of a plan that comes from the command line.
+pub(crate) const PLAN_NAME: &str = "plan";
 /// Failing plans are repeated this often in fresh processes.
 const CONFIRMATIONS: u32 = 5;
 /// Variables of ours that reach the children; all else is built.
@@ -56,20 +59,21 @@ pub(crate) fn of_replay(
     shared: &SharedArgs,
 ) -> Result<(Subject, SharedArgs), CliError> {
     let mut shared = shared.clone();
-    let (text, limits, census) = if is_id(what) {
-        let kept = Store::at(&shared.out).finding(what)?;
+    let (text, limits, census, scenario) = if is_id(what) {
+        let kept = Store::at(shared.out()).finding(what)?;
         // As it was watched when the finding showed, unless the flags ask for less.
         shared.no_ledger |= !kept.watching.ledger;
         if !kept.watching.traced {
-            shared.trace = Trace::Off;
+            shared.trace = Some(Trace::Off);
         }
-        let text = kept.observation.plan;
-        (PlanText { origin: "plan".to_owned(), text }, kept.limits, kept.census)
+        let text = PlanText { origin: "plan".to_owned(), text: kept.observation.plan };
+        // The baseline knows it by its scenario.
+        (text, kept.limits, kept.census, kept.result.scenario)
     } else {
-        (read_plan_text(what)?, Limits::default(), Census::default())
+        (read_plan_text(what)?, Limits::default(), Census::default(), PLAN_NAME.to_owned())
     };
     let engine = shared.engine.as_deref().map(parse_engine).transpose()?;
-    let subject = Subject { limits, census, ..from_plan(&text, engine, runs)? };
+    let subject = Subject { limits, census, scenario, ..from_plan(&text, engine, runs)? };
     Ok((with_limits(subject, &shared), shared))
 }
 
@@ -94,7 +98,8 @@ pub(crate) fn settings(
     Settings {
         seed,
         mode: mode.or(fresh.then_some(LaunchMode::Spawn)),
-        watching: Watching { traced: shared.trace == Trace::On, ledger: !shared.no_ledger },
+        watching: Watching { traced: shared.trace != Some(Trace::Off), ledger: !shared.no_ledger },
+        baseline: Baseline::empty(),
         confirmations: if fresh { 0 } else { CONFIRMATIONS },
         host_program: host_program.to_owned(),
         environment: environment(scratch),
@@ -162,7 +167,7 @@ fn from_plan(
     check(&plan, &[Place { origin, text, from: 0 }])?;
     let engine = first_engine(&plan).unwrap_or(engine);
     Ok(Subject {
-        scenario: "plan".to_owned(),
+        scenario: PLAN_NAME.to_owned(),
         place: None,
         engine,
         plan,

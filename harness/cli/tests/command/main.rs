@@ -16,6 +16,7 @@
 mod census;
 mod errors;
 mod first;
+mod gate;
 mod github;
 mod interrupt;
 mod junit;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         errors::CASES,
         first::CASES,
         soak::CASES,
+        gate::CASES,
         refusals::CASES,
         interrupt::CASES,
         kill::CASES,

@@ -124,7 +124,18 @@ fn help_has_working_verbs_only() {
     let verbs: Vec<&str> = verbs.map(|line| line.split_whitespace().next().unwrap()).collect();
     assert_eq!(
         verbs,
-        ["run", "replay", "list", "show", "explain", "demo", "doctor", "completions", "help"]
+        [
+            "run",
+            "replay",
+            "list",
+            "show",
+            "accept",
+            "explain",
+            "demo",
+            "doctor",
+            "completions",
+            "help"
+        ]
     );
     assert!(!help.contains("__"), "{help}");
     for verb in verbs {
