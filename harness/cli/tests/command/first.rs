@@ -51,7 +51,7 @@ fn demo_shows_all_three() {
     let places = ["exit status 139", "C101", "no finding in"].map(place);
     assert!(places.is_sorted(), "{places:?}");
     // What it names can be shown.
-    let (_, id) = done.stdout.split_once("hotfire show ").unwrap();
+    let (_, id) = done.stdout.split_once("see it whole: hotfire show ").unwrap();
     let shown = workshop.run(&["show", id.lines().next().unwrap()]);
     assert_eq!(shown.status, 0, "{}", shown.stderr);
     assert_eq!(workshop.survivors(Duration::from_secs(2)), []);
