@@ -21,7 +21,7 @@ pub(crate) struct Cli {
     /// Colours: on a terminal only, always, or never (NO_COLOR and CLICOLOR_FORCE count, too)
     #[arg(long, global = true, value_enum, default_value_t = ColorChoice::Auto)]
     pub(crate) color: ColorChoice,
-    /// More: each run's observation notes; all plans that passed
+    /// More: all notes; the steps of plans that passed, with their answers
     #[arg(short, long, global = true)]
     pub(crate) verbose: bool,
     /// Less: findings and the last line only
@@ -84,6 +84,9 @@ pub(crate) struct RunArgs {
     /// Runs of each plan [default: as the scenario says]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) runs: Option<u32>,
+    /// Fail (97) when a plan is skipped: its engine is not here, or lacks an operation
+    #[arg(long)]
+    pub(crate) deny_skips: bool,
     #[command(flatten)]
     pub(crate) shared: SharedArgs,
 }

@@ -13,7 +13,9 @@ use hotfire_core::campaign::{
 };
 use hotfire_core::judge::{Baseline, wilson};
 use hotfire_core::observe::LaunchMode;
-use hotfire_core::report::{Invocation, assemble, plan_result, render_result_line, sanitize};
+use hotfire_core::report::{
+    Invocation, NAME_COLUMNS, assemble, plan_result, render_result_line, sanitize,
+};
 use hotfire_plan::scenario::{Census, Expectation, ExpectedFinding, Limits};
 use hotfire_plan::{EngineSpec, Plan, shell_quote};
 use hotfire_sys::machine::find_program;
@@ -150,6 +152,7 @@ fn quoted(word: &str) -> String {
 
 fn settings(seed: u64, program: &str, environment: Vec<String>) -> Settings {
     Settings {
+        keep_first: false,
         seed,
         mode: Some(LaunchMode::Spawn),
         watching: Watching { traced: true, ledger: true },
@@ -173,7 +176,7 @@ fn campaign(settings: &Settings, subjects: &[Subject]) -> Result<CampaignReport,
 /// A subject's line, its finding and its rate.
 fn told(report: &SubjectReport, presenter: &Presenter, kept: bool) -> String {
     let seconds = report.wall_us as f64 / 1e6;
-    let line = render_result_line(&plan_result(report), seconds, presenter.context());
+    let line = render_result_line(&plan_result(report), seconds, NAME_COLUMNS, presenter.context());
     let finding = presenter.finding_text(report, kept).unwrap_or_else(|| passed(report));
     format!("{line}{finding}\n")
 }

@@ -13,8 +13,8 @@ use hotfire_core::diagnose::Finding;
 use hotfire_core::judge::{Verdict, wilson};
 use hotfire_core::report::{
     EntryState, FindingView, RenderContext, Report, Whole, complete, counted, defuse_commands,
-    explain as page_of, plan_result, render_finding, render_result_line, render_summary, sanitize,
-    step_views,
+    explain as page_of, plan_result, render_finding, render_result_line, render_steps,
+    render_summary, sanitize, step_views,
 };
 use hotfire_plan::Program;
 
@@ -44,6 +44,10 @@ pub(crate) struct Presenter {
     progress: Option<Progress>,
     /// Where findings are kept.
     store: Store,
+    /// The number of each plan, by scenario and text, where its scenario has several.
+    numbers: BTreeMap<(String, String), usize>,
+    /// The columns of the longest name.
+    names: usize,
 }
 
 /// The line that a terminal shows while plans run.
@@ -71,6 +75,8 @@ impl Presenter {
             github: false,
             progress: None,
             store,
+            numbers: BTreeMap::new(),
+            names: 0,
         }
     }
 
@@ -85,7 +91,9 @@ impl Presenter {
     }
 
     /// The seed comes first, so that even a run that never ends can be repeated.
-    pub(crate) fn begin(&mut self, seed: u64, subjects: &[Subject], removed: usize) {
+    /// `more`: how often what fails is repeated.
+    pub(crate) fn begin(&mut self, seed: u64, subjects: &[Subject], removed: usize, more: u32) {
+        self.number(subjects);
         if removed > 0 {
             let what =
                 if removed == 1 { "folder that a killed run" } else { "folders that killed runs" };
@@ -101,9 +109,36 @@ impl Presenter {
         let from = origins(files.map(|(file, _)| file.as_str()));
         let from = if from.is_empty() { from } else { format!(" of {from}") };
         let count = subjects.len();
-        self.line(&format!("hotfire: seed {seed:#x}, {count} {plans}{from}, {runs} {noun}"));
+        let more = match more {
+            0 => String::new(),
+            more => format!(", up to {more} more of a plan that fails"),
+        };
+        self.line(&format!("hotfire: seed {seed:#x}, {count} {plans}{from}, {runs} {noun}{more}"));
         if std::io::stderr().is_terminal() {
             self.progress = Some(Progress { done: 0, all: subjects.len(), failed: 0 });
+        }
+    }
+
+    /// Plans of one scenario begin alike and are cut alike: a number tells them apart.
+    fn number(&mut self, subjects: &[Subject]) {
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        for subject in subjects {
+            let count = counts.entry(&subject.scenario).or_default();
+            *count += 1;
+            self.numbers.insert(plan_key(subject), *count);
+        }
+        self.numbers.retain(|(scenario, _), _| {
+            counts.get(scenario.as_str()).is_some_and(|count| *count > 1)
+        });
+        let names = subjects.iter().map(|subject| self.name(&plan_key(subject)).chars().count());
+        self.names = names.max().unwrap_or(0);
+    }
+
+    /// `SCENARIO`, or `SCENARIO/NUMBER` where it has several plans.
+    fn name(&self, key: &(String, String)) -> String {
+        match self.numbers.get(key) {
+            Some(number) => format!("{}/{number}", key.0),
+            None => key.0.clone(),
         }
     }
 
@@ -115,14 +150,33 @@ impl Presenter {
         let green = expected || matches!(report.verdict.verdict, Verdict::Known | Verdict::Fixed);
         if (!self.quiet || !expected) && !skipped {
             let seconds = report.wall_us as f64 / 1e6;
-            let line = render_result_line(&plan_result(report), seconds, &self.context);
+            let mut result = plan_result(report);
+            result.scenario = self.name(&plan_key(&report.subject));
+            let line = render_result_line(&result, seconds, self.names, &self.context);
             self.text(&line);
+            if self.verbose {
+                self.steps_of_a_pass(report);
+            }
         }
         if let Some(progress) = &mut self.progress {
             progress.done += 1;
             progress.failed += usize::from(!green && !skipped);
         }
         self.show_progress();
+    }
+
+    /// What each step of a plan without a finding answered in its first run.
+    fn steps_of_a_pass(&self, report: &SubjectReport) {
+        let first = report.first_run().filter(|_| report.verdict.status == "PASS");
+        if let Some(observation) = first {
+            let program = Program::from(&report.subject.plan);
+            self.text(&render_steps(&step_views(observation, &program), &self.context));
+        }
+    }
+
+    /// Whether more is to be shown of plans that pass.
+    pub(crate) fn is_verbose(&self) -> bool {
+        self.verbose
     }
 
     /// All plans are judged, or somebody stopped us.
@@ -374,6 +428,10 @@ impl Presenter {
         // A reader that has gone must not end the run.
         let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     }
+}
+
+fn plan_key(subject: &Subject) -> (String, String) {
+    (subject.scenario.clone(), subject.plan.to_string())
 }
 
 /// How many plans had no run at all, and which had not all.

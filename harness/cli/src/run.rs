@@ -4,17 +4,20 @@ use std::time::Instant;
 
 use hotfire_core::campaign::{CampaignReport, PoolConfig, Settings, Subject, run_campaign};
 use hotfire_core::judge::Baseline;
-use hotfire_core::report::{Invocation, assemble};
+use hotfire_core::report::{Invocation, Report, assemble};
 use hotfire_sys::{Scratch, own_executable};
 
 use crate::args::{ReplayArgs, RunArgs, SharedArgs};
 use crate::baseline;
 use crate::config::Profile;
-use crate::error::CliError;
+use crate::error::{CliError, status};
 use crate::present::Presenter;
 use crate::soak::{self, Soaks};
 use crate::store::Store;
 use crate::{reports, subjects};
+
+/// The exit status of `--deny-skips`: what is required could not be observed.
+const SKIPS_DENIED: i32 = 97;
 
 /// What both verbs need to know.
 struct Task<'a> {
@@ -26,6 +29,8 @@ struct Task<'a> {
     fresh: bool,
     /// Which of the subjects are soaks of which.
     soaks: Soaks,
+    /// A skipped plan is a failure.
+    deny_skips: bool,
 }
 
 /// `hotfire run`.
@@ -48,8 +53,9 @@ pub(crate) fn run(
         subjects = baseline::with_enough_runs(subjects, &baseline);
     }
     let (subjects, soaks) = soak::with_soaks(subjects, args);
-    let shared = &args.shared;
-    perform(&Task { verb: "run", shared, subjects, baseline, fresh: false, soaks }, presenter)
+    let (shared, deny_skips) = (&args.shared, args.deny_skips);
+    let task = Task { verb: "run", shared, subjects, baseline, fresh: false, soaks, deny_skips };
+    perform(&task, presenter)
 }
 
 /// `hotfire replay`.
@@ -60,8 +66,16 @@ pub(crate) fn replay(
 ) -> Result<u8, CliError> {
     let baseline = baseline::load(&args.shared, profile)?;
     let (subject, shared) = subjects::of_replay(&args.plan, args.runs, &args.shared)?;
-    let (shared, subjects, soaks) = (&shared, vec![subject], Soaks::default());
-    perform(&Task { verb: "replay", shared, subjects, baseline, fresh: true, soaks }, presenter)
+    let task = Task {
+        verb: "replay",
+        shared: &shared,
+        subjects: vec![subject],
+        baseline,
+        fresh: true,
+        soaks: Soaks::default(),
+        deny_skips: false,
+    };
+    perform(&task, presenter)
 }
 
 fn perform(task: &Task<'_>, presenter: &mut Presenter) -> Result<u8, CliError> {
@@ -73,9 +87,10 @@ fn perform(task: &Task<'_>, presenter: &mut Presenter) -> Result<u8, CliError> {
     let removed = Scratch::remove_stale(&temporary);
     let scratch = Scratch::new(&temporary)?;
     let settings = subjects::settings(task.shared, seed, &program, scratch.path(), task.fresh);
-    let settings = Settings { baseline: task.baseline.clone(), ..settings };
+    let baseline = task.baseline.clone();
+    let settings = Settings { baseline, keep_first: presenter.is_verbose(), ..settings };
     presenter.set_github(reports::is_github(task.shared));
-    presenter.begin(seed, &task.subjects, removed);
+    presenter.begin(seed, &task.subjects, removed, settings.confirmations);
     let mut campaign = campaign(task, &settings, presenter)?;
     task.soaks.judge(&mut campaign);
     drop(scratch);
@@ -87,15 +102,29 @@ fn perform(task: &Task<'_>, presenter: &mut Presenter) -> Result<u8, CliError> {
     };
     let mut report = assemble(&campaign, &invocation);
     report.unavailable.extend(task.soaks.unavailable());
+    let denied = task.deny_skips && deny_skips(&mut report);
     // Findings are kept where that is possible; only those that are can be shown again.
     let kept = Store::at(task.shared.out()).keep(&report, &campaign);
     let is_kept = kept.is_ok();
     presenter.end(&campaign, &report, is_kept);
+    if denied {
+        presenter.error("plans were skipped, and --deny-skips is given");
+    }
     if let Err(error) = kept {
         presenter.warn(&error.to_string());
     }
     reports::write(task.shared, (&campaign, &report, is_kept), presenter)?;
-    Ok(u8::try_from(report.exit_code).unwrap_or(crate::error::status::INTERNAL))
+    Ok(u8::try_from(report.exit_code).unwrap_or(status::INTERNAL))
+}
+
+/// What was required could not be observed, unless something worse is told already. Whether there
+/// was a skipped plan.
+fn deny_skips(report: &mut Report) -> bool {
+    let is_skipped = report.summary.skipped > 0;
+    if is_skipped && [0, i32::from(status::NOTHING_RAN)].contains(&report.exit_code) {
+        report.exit_code = SKIPS_DENIED;
+    }
+    is_skipped
 }
 
 fn campaign(

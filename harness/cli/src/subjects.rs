@@ -100,6 +100,7 @@ pub(crate) fn settings(
         mode: mode.or(fresh.then_some(LaunchMode::Spawn)),
         watching: Watching { traced: shared.trace != Some(Trace::Off), ledger: !shared.no_ledger },
         baseline: Baseline::empty(),
+        keep_first: false,
         confirmations: if fresh { 0 } else { CONFIRMATIONS },
         host_program: host_program.to_owned(),
         environment: environment(scratch),

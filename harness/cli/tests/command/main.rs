@@ -22,6 +22,7 @@ mod interrupt;
 mod junit;
 mod keep;
 mod kill;
+mod lines;
 mod llama;
 mod output;
 mod refusals;
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
         kill::CASES,
         output::CASES,
         keep::CASES,
+        lines::CASES,
         github::CASES,
         census::CASES,
         usage::CASES,

@@ -33,7 +33,7 @@ pub struct Attempt {
     pub skip: Option<String>,
     /// What could not be seen: what, and why.
     pub unseen: Vec<(&'static str, String)>,
-    /// The facts, in the first run of each finding.
+    /// The facts, in the first run of each finding, and in the first of all where that is wanted.
     pub observation: Option<Box<Observation>>,
 }
 
@@ -71,6 +71,12 @@ impl SubjectReport {
     pub fn main_finding(&self) -> Option<(&Observation, &Finding)> {
         let id = self.verdict.finding_id.as_deref()?;
         self.first_findings().find(|(_, finding)| finding.id == id)
+    }
+
+    /// The facts of the first run, where they were kept.
+    #[must_use]
+    pub fn first_run(&self) -> Option<&Observation> {
+        self.attempts.first()?.observation.as_deref()
     }
 
     /// Every finding once, with the facts of the first run that showed it.
@@ -259,8 +265,9 @@ impl<'a> Campaign<'a> {
         };
         let mut findings = diagnose(&observation, &context);
         let skip = skip_reason(&observation, &context);
-        let seen = &mut self.progress.get_mut(subject)?.seen;
-        let mut is_first = false;
+        let progress = self.progress.get_mut(subject)?;
+        let mut is_first = self.settings.keep_first && progress.attempts.is_empty();
+        let seen = &mut progress.seen;
         for finding in &mut findings {
             if seen.insert(finding.id.clone()) {
                 is_first = true;

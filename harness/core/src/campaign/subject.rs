@@ -72,6 +72,8 @@ pub struct Settings {
     pub baseline: Baseline,
     /// How often a failing plan is repeated in fresh processes.
     pub confirmations: u32,
+    /// Whether the facts of each plan's first run are kept, though it shows nothing.
+    pub keep_first: bool,
     /// The program that hosts engines.
     pub host_program: String,
     /// The environment of every child, `K=V`.
@@ -187,6 +189,7 @@ mod tests {
             watching: Watching::default(),
             baseline: Baseline::empty(),
             confirmations: 5,
+            keep_first: false,
             host_program: "/bin/x".into(),
             environment: vec!["A=1".into()],
             linked_kinds: vec!["one".into()],

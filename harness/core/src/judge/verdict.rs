@@ -174,7 +174,8 @@ fn judge_expected(
         (None, None) => {
             verdict.verdict = Verdict::New;
             let words = verdict.expected.as_deref().unwrap_or("a finding");
-            verdict.reason = Some(format!("expected {words}, saw none in {} runs", verdict.runs));
+            let runs = runs_of(verdict.runs);
+            verdict.reason = Some(format!("expected {words}, saw none in {runs}"));
         }
     }
 }
@@ -194,7 +195,8 @@ fn judge_unseen(verdict: &mut PlanVerdict, results: &[RunResult]) {
         let why = finding.evidence.first().map(|evidence| format!(": {}", evidence.text));
         let why = why.unwrap_or_default();
         let of = results.len();
-        verdict.reason = Some(format!("{} of {of} runs: {}{why}", verdict.blind, finding.title));
+        let of = runs_of(count(of));
+        verdict.reason = Some(format!("{} of {of}: {}{why}", verdict.blind, finding.title));
     } else if let Some(reason) = results.iter().find_map(|result| result.skip.as_ref()) {
         verdict.verdict = Verdict::Skipped;
         verdict.status = "SKIP".to_owned();
@@ -260,6 +262,10 @@ fn expected_words(expectation: &Expectation) -> Option<String> {
         }
         Expectation::Finding(expected) => Some(expected.status.join("|")),
     }
+}
+
+fn runs_of(count: u32) -> String {
+    if count == 1 { "1 run".to_owned() } else { format!("{count} runs") }
 }
 
 fn count(number: usize) -> u32 {

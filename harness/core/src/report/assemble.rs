@@ -49,7 +49,8 @@ pub fn assemble(campaign: &CampaignReport, invocation: &Invocation) -> Report {
         },
         command: invocation.command.clone(),
         summary: Summary {
-            runs: count(attempts().count()),
+            // A run that was skipped proves nothing: it is none.
+            runs: count(attempts().filter(|run| run.skip.is_none()).count()),
             passed: count(
                 attempts().filter(|run| run.findings.is_empty() && run.skip.is_none()).count(),
             ),

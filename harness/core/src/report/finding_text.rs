@@ -15,6 +15,8 @@ use crate::diagnose::{Finding, FindingThread, Frame};
 /// Lines of a finding, in all.
 const LINES_MAX: usize = 24;
 const STEPS_MAX: usize = 6;
+/// Columns of a step's result.
+const RESULT_COLUMNS: usize = 34;
 const FRAMES_MAX: usize = 3;
 const THREADS_MAX: usize = 3;
 const ALSO_MAX: usize = 3;
@@ -40,6 +42,13 @@ pub fn render_finding(view: &FindingView<'_>, context: &RenderContext) -> String
         text.push('\n');
     }
     text
+}
+
+/// The table of a plan's steps, for a run without a finding; nothing is cut.
+#[must_use]
+pub fn render_steps(steps: &[StepView], context: &RenderContext) -> String {
+    let page = Page { context: *context, columns: context.columns(), is_whole: true };
+    steps.iter().map(|step| format!("{}\n", page.step(step, None).trim_end())).collect()
 }
 
 struct Page {
@@ -92,23 +101,32 @@ impl Page {
         if before > 0 {
             lines.push(format!("   | … {before} earlier"));
         }
-        lines.extend(shown.iter().map(|step| self.step(step, view.finding)));
+        for step in shown {
+            lines.push(self.step(step, Some(view.finding)));
+            // Pauses are no steps; this one says where the time went.
+            let pause = step.stopped_in.as_ref().map(|pause| self.row("  ", pause, "stopped here"));
+            lines.extend(pause);
+        }
         if behind > 0 {
             lines.push(format!("   | … {behind} more"));
         }
         lines
     }
 
-    fn step(&self, step: &StepView, finding: &Finding) -> String {
-        let matters = finding.step.as_ref().is_some_and(|it| it.index == step.index);
-        let result = step_result(step, matters.then_some(finding));
+    fn step(&self, step: &StepView, finding: Option<&Finding>) -> String {
+        let finding =
+            finding.filter(|it| it.step.as_ref().is_some_and(|it| it.index == step.index));
         let lane = if step.lane > 0 { format!("lane {} ", step.lane) } else { String::new() };
-        let result_columns = 34;
-        let text = self.fit(&format!("{lane}{}", step.text), 6 + result_columns);
-        let space = self.columns.saturating_sub(6 + result_columns);
-        let line = format!("{:>2} | {text:space$} {result}", step.index);
-        let line = self.fit(&line, 0);
-        if matters { self.context.paint(Tone::Strong, &line) } else { line }
+        let text = format!("{lane}{}", step.text);
+        let line = self.row(&format!("{:>2}", step.index), &text, &step_result(step, finding));
+        if finding.is_some() { self.context.paint(Tone::Strong, &line) } else { line }
+    }
+
+    /// One line of the table of steps.
+    fn row(&self, number: &str, text: &str, result: &str) -> String {
+        let text = self.fit(text, 6 + RESULT_COLUMNS);
+        let space = self.columns.saturating_sub(6 + RESULT_COLUMNS);
+        self.fit(&format!("{number} | {text:space$} {result}"), 0)
     }
 
     fn threads(&self, finding: &Finding) -> Vec<String> {
@@ -248,6 +266,7 @@ fn step_result(step: &StepView, finding: Option<&Finding>) -> String {
         }
         (Some(finding), _) => format!("<-- {}", finding.status),
         (None, _) if step.in_flight => "in flight".to_owned(),
+        (None, Some(ended)) if step.refused_as_predicted => format!("{ended}, as predicted"),
         (None, Some(ended)) => ended,
         (None, None) => "not run".to_owned(),
     }

@@ -44,7 +44,7 @@ pub struct Report {
 /// Counts of one invocation.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Summary {
-    /// Runs in all, confirmations included.
+    /// Runs in all, confirmations included, skipped ones not.
     pub runs: u32,
     /// Runs without a finding.
     pub passed: u32,

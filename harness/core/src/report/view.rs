@@ -2,8 +2,8 @@
 //!
 //! Deliberately absent: how it looks (`finding_text.rs`).
 
-use hotfire_plan::model::Operation;
-use hotfire_plan::{Node, Program, Step};
+use hotfire_plan::model::{Operation, StepExpectation, expectations};
+use hotfire_plan::{Item, Node, Program, Step, StepIndex};
 
 use crate::diagnose::{Finding, Reproduced};
 use crate::judge::Rate;
@@ -62,6 +62,10 @@ pub struct StepView {
     pub not_ok: usize,
     /// It was in flight when the run ended.
     pub in_flight: bool,
+    /// The lifecycle model calls it illegal, or the plan expects an error, and an error came.
+    pub refused_as_predicted: bool,
+    /// The pause behind it, in which the run was stopped.
+    pub stopped_in: Option<String>,
 }
 
 /// The plan's steps with what one run made of them.
@@ -75,10 +79,12 @@ pub fn step_views(observation: &Observation, program: &Program) -> Vec<StepView>
         step.operation == Operation::Exit && matches!(observation.ending, Ending::Exited(_))
     };
     assign_lanes(&program.body, 0, &mut lane_of);
+    let stopped = observation.stall.is_some().then(|| pause_at_the_end(program, lanes)).flatten();
     (1u32..)
         .zip(&program.steps)
         .zip(lane_of)
-        .map(|((index, step), lane)| {
+        .zip(expectations(program))
+        .map(|(((index, step), lane), expected)| {
             let ends: Vec<&StepRecord> = lanes
                 .iter()
                 .flat_map(|lane| &lane.steps)
@@ -99,9 +105,50 @@ pub fn step_views(observation: &Observation, program: &Program) -> Vec<StepView>
                 times: ends.len(),
                 not_ok: ends.iter().filter(|record| record.outcome != "ok").count(),
                 in_flight: is_in_flight && !has_left(step),
+                refused_as_predicted: expected == StepExpectation::MustFail
+                    && !ends.is_empty()
+                    && ends.iter().all(|record| ["illegal", "failed"].contains(&&*record.outcome)),
+                stopped_in: stopped.clone().filter(|(before, _)| *before == index).map(|it| it.1),
             }
         })
         .collect()
+}
+
+/// The step before the pause of the main lane in which the run was stopped, and the pause: what is
+/// before it has ended, what is behind it has not begun.
+fn pause_at_the_end(program: &Program, lanes: &[LaneRecord]) -> Option<(StepIndex, String)> {
+    let has_ended =
+        |index| lanes.iter().flat_map(|lane| &lane.steps).any(|record| record.step == index);
+    let is_in_flight =
+        |index| lanes.iter().any(|lane| lane.in_flight.is_some_and(|step| step.step == index));
+    let mut before = None;
+    let mut nodes = program.body.iter();
+    while let Some(node) = nodes.next() {
+        let Node::Pause { micros } = node else {
+            before = steps_of(node).max().or(before);
+            continue;
+        };
+        let behind = nodes.clone().find_map(|node| steps_of(node).min());
+        let is_behind_unbegun = behind.is_none_or(|it| !has_ended(it) && !is_in_flight(it));
+        if let Some(step) = before.filter(|it| has_ended(*it) && !is_in_flight(*it))
+            && is_behind_unbegun
+        {
+            return Some((step, Item::Pause { micros: *micros }.to_string()));
+        }
+    }
+    None
+}
+
+/// The steps within a node.
+fn steps_of(node: &Node) -> Box<dyn Iterator<Item = StepIndex> + '_> {
+    match node {
+        Node::Step(index) => Box::new(std::iter::once(*index)),
+        Node::Pause { .. } => Box::new(std::iter::empty()),
+        Node::Repeat { body, .. } | Node::UntilJoined(body) => {
+            Box::new(body.iter().flat_map(steps_of))
+        }
+        Node::Lanes(lanes) => Box::new(lanes.iter().flat_map(|lane| &lane.body).flat_map(steps_of)),
+    }
 }
 
 fn assign_lanes(body: &[Node], lane: u16, lane_of: &mut [u16]) {

@@ -176,7 +176,7 @@ fn every_status_line_in_one_snapshot() {
         results.push(result(status, "new", 1, 1));
     }
     let text: String =
-        results.iter().map(|result| render_result_line(result, 0.0123, &context)).collect();
+        results.iter().map(|result| render_result_line(result, 0.0123, 0, &context)).collect();
     for line in text.lines() {
         assert!(line.chars().count() <= 98, "{line}");
     }
