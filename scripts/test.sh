@@ -66,6 +66,7 @@ install_tools() {
         package=${tool#*:}
         has "${tool%%:*}" || packages+=("$package")
     done
+    python3 -c 'import yaml' 2>/dev/null || packages+=(python3-yaml)
     if [ ${#packages[@]} -gt 0 ]; then
         has apt-get || { printf 'error: missing: %s, and there is no apt-get\n' "${packages[*]}"; return 1; }
         if [ "$(id -u)" != 0 ]; then
@@ -181,6 +182,7 @@ stage sanitize scripts/sanitize.sh
 stage release build_release
 stage canary hold_canary
 stage scenarios run_scenarios
+stage ci-recipes scripts/ci-recipes.sh "$hotfire"
 if [ -x scripts/acceptance.sh ]; then
     stage acceptance scripts/acceptance.sh --quick
 fi
