@@ -74,6 +74,21 @@ DEFECTS = {
         (2,),
         Left("memory", per_turn=(MODEL_BYTES, MODEL_BYTES + NOISE_BYTES)),
     ),
+    "load-accepts-illegal": Caught(("FAIL",), ("generate",), (2,)),
+    "load-fork-after-compute": Caught(("HANG",), ("export",), (4,)),
+    "load-freeze": Caught(("FROZEN",), ("export",), (3,)),
+    "load-heap-overflow": Caught(("SIGABRT",), ("generate",), (4,)),
+    "load-lost-wakeup": Caught(("HANG",), ("generate",), (3,)),
+    "load-stack-overflow": Caught(("SIGSEGV",), ("generate",), (4,)),
+    "load-truncated-model": Caught(("SIGBUS",), ("export",), (6,)),
+    "concurrent-generate-uncaught": Caught(("SIGABRT",), ("generate",), (3,)),
+    "concurrent-generate-unloaded": Caught(("SIGSEGV",), ("generate",), (4, 5)),
+    "swap-torn": Caught(("FAIL",), ("generate",), (3,)),
+    "shutdown-device-teardown": Caught(("SIGSEGV",), ("cleanup",), (4,)),
+    "shutdown-double-cleanup": Caught(("SIGSEGV",), ("cleanup",), (5,)),
+    "shutdown-joinable-thread": Caught(("SIGABRT",), ("cleanup",), (4,)),
+    "shutdown-pure-virtual": Caught(("SIGABRT",), ("cleanup",), (4,)),
+    "shutdown-worker-outlives-engine": Caught(("SIGSEGV",), ("cleanup",), (4,)),
 }
 HEALTHY = (
     "load",
@@ -86,6 +101,7 @@ HEALTHY = (
     "shutdown-exit-static-order-fixed",
     "concurrent-generate-awaited",
     "load-export-beside-loop",
+    "load-freeze-fixed",
 )
 LLAMA_HEALTHY = tuple(
     f"llama-{name}"

@@ -43,6 +43,8 @@ std::unique_ptr<Handle> open_engine(const Settings& settings, rust::Box<LedgerPo
   options.worker_process = settings.worker_process;
   options.prefetch = settings.prefetch;
   options.semaphore = settings.semaphore;
+  options.monitor = settings.monitor;
+  options.exporter = static_cast<Exporter>(settings.exporter);
   auto ledger = std::make_unique<HostLedger>(std::move(port));
   return std::make_unique<Handle>(std::make_unique<Engine>(options, std::move(ledger)));
 }

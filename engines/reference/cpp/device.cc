@@ -8,11 +8,11 @@ constexpr std::size_t kArenaBytes = std::size_t{5} << 20;
 
 }  // namespace
 
-Device::Device(const Ledger& ledger, std::uint64_t parent, bool aux)
+Device::Device(const Ledger& ledger, std::uint64_t parent, const Options& options)
     : arena_(kArenaBytes),
       entry_(ledger, Resource::device, parent, arena_.address(), arena_.bytes()) {
-  if (!aux) return;
-  commands_ = std::make_unique<Pool>(ledger, entry_.id(), Pool::Shape{"ref-aux", 1, false});
+  if (!options.aux_device) return;
+  commands_ = std::make_unique<Pool>(ledger, entry_.id(), Pool::Shape{"ref-aux", 1, false}, options);
   commands_->start(arena_);
 }
 
@@ -26,7 +26,7 @@ void Device::unmap() noexcept {
 
 void Device::run(const std::function<void()>& command) {
   if (commands_ == nullptr) return command();
-  commands_->run(1, 1, [&command](std::size_t, std::size_t) { command(); });
+  commands_->run_apart(command);
 }
 
 }  // namespace hotfire::reference

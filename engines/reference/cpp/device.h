@@ -8,13 +8,14 @@
 
 #include "arena.h"
 #include "ledger.h"
+#include "options.h"
 #include "pool.h"
 
 namespace hotfire::reference {
 
 class Device {
  public:
-  Device(const Ledger& ledger, std::uint64_t parent, bool aux);
+  Device(const Ledger& ledger, std::uint64_t parent, const Options& options);
   ~Device();
   Device(const Device&) = delete;
   Device& operator=(const Device&) = delete;

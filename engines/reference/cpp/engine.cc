@@ -1,8 +1,10 @@
 // The lifecycle. Each defect is one `if` that chooses another order, bound, lock or lifetime.
 #include "engine.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 
 #include "busy.h"
@@ -10,12 +12,59 @@
 #include "fnv.h"
 #include "network.h"
 
+// The compiler refers to it weakly, from tables of virtual functions. A strong reference brings it
+// in where the runtime is linked statically; else a call of a pure virtual function is one to 0.
+extern "C" void __cxa_pure_virtual();
+
 namespace hotfire::reference {
 namespace {
 
+[[gnu::used]] void (*const kPureVirtual)() = __cxa_pure_virtual;
+
 constexpr std::uint64_t kLoadWindowNs = 5'000'000;
 constexpr std::uint64_t kSwapWindowNs = 3'000'000;
+constexpr std::uint64_t kTeardownWindowNs = 200'000'000;
 constexpr std::uint8_t kBeginToken = 0;
+constexpr std::size_t kBlock = 1280;  // tokens that wait for the digest
+
+// The prompt as the network reads it. By halves: a long one could be shared out.
+void fold_range(std::vector<std::uint8_t>& prompt, std::size_t first, std::size_t last,
+                bool misses_empty) {
+  if (last - first == 1) {
+    prompt[first] = fold(prompt[first]);
+    return;
+  }
+  if (first == last && !misses_empty) return;
+  const std::size_t middle = first + (last - first) / 2;
+  fold_range(prompt, first, middle, misses_empty);
+  fold_range(prompt, middle, last, misses_empty);
+}
+
+// The same model without a share in it.
+std::shared_ptr<Model> borrowed(const std::shared_ptr<Model>& model) {
+  return {std::shared_ptr<void>(), model.get()};
+}
+
+// What an export in a thread needs for as long as it works; the place at the gate goes last.
+struct ExportInThread {
+  explicit ExportInThread(Gate& gate) : use(gate) {}
+  ~ExportInThread() {
+    if (fd >= 0) close(fd);
+  }
+  ExportInThread(const ExportInThread&) = delete;
+  ExportInThread& operator=(const ExportInThread&) = delete;
+
+  const Use use;
+  std::shared_ptr<Model> model;
+  int fd = -1;
+};
+
+// What `count` tokens are before anybody writes them.
+Produced unwritten(std::uint64_t count) {
+  Fnv digest;
+  for (std::uint64_t at = 0; at < count; ++at) digest.add(kBeginToken);
+  return {digest.value(), count};
+}
 
 }  // namespace
 
@@ -24,9 +73,14 @@ Engine::Engine(const Options& options, std::unique_ptr<Ledger> ledger)
   const bool orphan = options_.defects.orphan_worker;
   if (options_.worker_process || orphan)
     process_ = std::make_unique<WorkerProcess>(*ledger_, entry_.id(), orphan);
-  device_ = std::make_unique<Device>(*ledger_, entry_.id(), options_.aux_device);
-  pool_ = std::make_unique<Pool>(*ledger_, entry_.id(), Pool::Shape{"ref-worker", 2, true});
+  device_ = std::make_unique<Device>(*ledger_, entry_.id(), options_);
+  const Pool::Shape shape{"ref-worker", 2, true};
+  pool_ = std::make_unique<Pool>(*ledger_, entry_.id(), shape, options_);
   sessions_ = std::make_unique<SessionStore>(*ledger_, *device_);
+  if (options_.monitor) {
+    const bool left_to_base = options_.defects.pure_virtual;
+    monitor_ = std::make_unique<Monitor>(*ledger_, entry_.id(), tokens_, left_to_base);
+  }
   exit_entry_.engine = this;
   enlist(exit_entry_);
 }
@@ -41,18 +95,20 @@ Engine::~Engine() {
   }
 }
 
-std::uint64_t Engine::window(std::uint64_t default_ns) const {
-  return options_.window_ns == 0 ? default_ns : options_.window_ns;
-}
-
 // What points into memory goes before the memory: workers, sessions, tensors, then the arenas.
 void Engine::release_memory() {
-  pool_->stop();
+  monitor_.reset();
+  if (!options_.defects.worker_outlives_engine) pool_->stop();
+  if (options_.defects.device_teardown) device_.reset();
   sessions_.reset();
   model_.reset();
   active_source_ = 0;
   device_.reset();
   process_.reset();
+  if (options_.defects.worker_outlives_engine) {
+    pool_->stop();
+    busy_for(options_.window(kTeardownWindowNs));
+  }
 }
 
 void Engine::release_memory_first() {
@@ -100,20 +156,20 @@ void Engine::load(int fd, std::uint64_t source) {
 
 void Engine::load_model(int fd, std::uint64_t source) {
   const auto ahead = prefetch(fd);
-  const MappedFile file(fd);
+  const auto file = std::make_shared<const MappedFile>(fd);
   auto model = make_model(source);
   if (options_.defects.half_built_init) publish(model, source);
   model->read(file);
   if (options_.defects.generate_during_load) {
     publish(model, source);
-    busy_for(window(kLoadWindowNs));
+    busy_for(options_.window(kLoadWindowNs));
   }
   model->link();
   publish(std::move(model), source);
 }
 
 void Engine::unload() {
-  gate_.begin_unload();
+  gate_.begin_unload(options_.defects.unload_during_generate);
   publish(nullptr, 0);
   gate_.end_unload();
 }
@@ -122,13 +178,13 @@ void Engine::swap(int fd, std::uint64_t source) {
   const Descriptor own(fd, options_.defects.leak_fd);
   const Use use(gate_);
   const auto ahead = prefetch(own.get());
-  const MappedFile file(own.get());
+  const auto file = std::make_shared<const MappedFile>(own.get());
   auto model = make_model(source);
   model->read(file);
   model->link();
   if (!options_.defects.swap_deadlock) return publish(std::move(model), source);
   std::lock_guard models(model_mutex_);
-  busy_for(window(kSwapWindowNs));
+  busy_for(options_.window(kSwapWindowNs));
   std::lock_guard sessions(session_mutex_);
   model_.swap(model);
   active_source_ = source;
@@ -141,9 +197,11 @@ std::shared_ptr<Model> Engine::current_model() {
 
 Engine::Lease Engine::lease() {
   std::lock_guard sessions(session_mutex_);
-  if (options_.defects.swap_deadlock) busy_for(window(kSwapWindowNs));
+  if (options_.defects.swap_deadlock) busy_for(options_.window(kSwapWindowNs));
   Lease lease{current_model(), nullptr};
   if (lease.model == nullptr) throw Illegal("no model is loaded");
+  lease.model->read_rest();
+  if (options_.defects.unload_during_generate) lease.model = borrowed(lease.model);
   lease.session = &sessions_->acquire(lease.model->shape());
   return lease;
 }
@@ -156,13 +214,14 @@ void Engine::end_lease(Lease& lease) {
 std::vector<std::uint8_t> Engine::prepare_prompt(Bytes prompt) {
   if (process_ != nullptr) return process_->prepare(prompt.data, prompt.count);
   std::vector<std::uint8_t> folded(prompt.data, prompt.data + prompt.count);
-  for (std::uint8_t& byte : folded) byte = fold(byte);
+  fold_range(folded, 0, folded.size(), options_.defects.stack_overflow);
   return folded;
 }
 
 Produced Engine::generate(std::uint64_t count, Bytes prompt) {
+  if (options_.defects.accepts_illegal && active_source_ == 0) return unwritten(count);
   const bool during_load = options_.defects.generate_during_load;
-  if (during_load) busy_for(window(kLoadWindowNs) / 4);
+  if (during_load) busy_for(options_.window(kLoadWindowNs) / 4);
   const Use use(gate_, during_load);
   register_exit_handler();
   pool_->start(device_->arena());
@@ -178,20 +237,34 @@ Produced Engine::generate(std::uint64_t count, Bytes prompt) {
   }
 }
 
-Produced Engine::run(const Lease& lease, std::uint64_t count,
-                     const std::vector<std::uint8_t>& prompt) {
+Produced Engine::run(Lease& lease, std::uint64_t count, const std::vector<std::uint8_t>& prompt) {
   const std::uint64_t epoch = cancel_epoch_.load();
-  const Passage passage(lease.model->turnstile());
+  const std::shared_ptr<Model> first = lease.model;
+  const Passage passage(first->turnstile());
   const Machinery machinery{*device_, *pool_};
   Fnv digest;
   std::uint8_t token = next_token(*lease.model, *lease.session, kBeginToken, machinery);
   for (const std::uint8_t byte : prompt)
     token = next_token(*lease.model, *lease.session, byte, machinery);
+  std::vector<std::uint8_t> block(kBlock);
+  const std::uint64_t full = options_.defects.heap_overflow ? count : kBlock;
+  std::size_t filled = 0;
   for (std::uint64_t made = 0; made < count; ++made) {
-    check_cancelled(epoch);
-    digest.add(token);
+    if (options_.defects.uncaught_exception) {
+      device_->run([this, epoch] { check_cancelled(epoch); });
+    } else {
+      check_cancelled(epoch);
+    }
+    if (options_.defects.torn_swap) lease.model = current_model();
+    if (filled == full) {
+      for (std::size_t at = 0; at < filled; ++at) digest.add(block[at]);
+      filled = 0;
+    }
+    block[filled++] = token;
+    tokens_.fetch_add(1, std::memory_order_relaxed);
     token = next_token(*lease.model, *lease.session, token, machinery);
   }
+  for (std::size_t at = 0; at < filled; ++at) digest.add(block[at]);
   return {digest.value(), count};
 }
 
@@ -200,14 +273,39 @@ void Engine::check_cancelled(std::uint64_t epoch) const {
 }
 
 Produced Engine::export_model(int fd, std::uint64_t milliseconds) {
+  if (options_.exporter == Exporter::thread) return export_in_thread(fd, milliseconds);
   const Use use(gate_);
-  const std::uint64_t epoch = cancel_epoch_.load();
   const std::shared_ptr<Model> model = current_model();
+  model->read_rest();
+  const auto work = [&] { return encode(*model, fd, milliseconds); };
+  if (options_.exporter == Exporter::caller) return work();
+  // The workers are not in the child: it must do its work alone.
+  const bool shared_out = options_.defects.fork_after_compute && pool_->running();
+  if (!shared_out) return produce_in_child(work);
+  return produce_in_child([&] {
+    Produced produced{};
+    pool_->run_apart([&] { produced = work(); });
+    return produced;
+  });
+}
+
+Produced Engine::export_in_thread(int fd, std::uint64_t milliseconds) {
+  const auto held = std::make_shared<ExportInThread>(gate_);
+  held->model = current_model();
+  held->model->read_rest();
+  if (fd >= 0) held->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  exports_.start([this, held, milliseconds] { encode(*held->model, held->fd, milliseconds); },
+                 options_.defects.loop_freeze);
+  return {};
+}
+
+Produced Engine::encode(const Model& model, int fd, std::uint64_t milliseconds) {
+  const std::uint64_t epoch = cancel_epoch_.load();
   const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(milliseconds);
   std::vector<std::uint8_t> encoded;
   do {
     check_cancelled(epoch);
-    encoded = model->encode();
+    encoded = model.encode();
   } while (std::chrono::steady_clock::now() < end);
   Fnv digest;
   for (const std::uint8_t byte : encoded) digest.add(byte);
@@ -225,8 +323,11 @@ void Engine::cancel() {
 }
 
 void Engine::cleanup() {
-  if (!gate_.begin_release()) return;
+  if (!gate_.begin_release(options_.defects.double_cleanup)) return;
+  const std::shared_ptr<Model> model = options_.defects.double_cleanup ? model_ : nullptr;
+  if (model != nullptr) model->release();
   release_memory();
+  model_ = model;
   gate_.end_release();
 }
 

@@ -12,21 +12,18 @@
 #include "descriptor.h"
 #include "device.h"
 #include "exit_hook.h"
+#include "exports.h"
 #include "gate.h"
 #include "ledger.h"
 #include "model.h"
 #include "options.h"
+#include "periodic.h"
 #include "pool.h"
 #include "prefetcher.h"
 #include "session.h"
 #include "worker_process.h"
 
 namespace hotfire::reference {
-
-struct Produced {
-  std::uint64_t digest;
-  std::uint64_t count;
-};
 
 struct Bytes {
   const std::uint8_t* data;
@@ -50,7 +47,8 @@ class Engine {
   void unload();
   void swap(int fd, std::uint64_t source);
   Produced generate(std::uint64_t count, Bytes prompt);
-  // Encodes the model anew into `fd` (below 0: nowhere), for at least `milliseconds`.
+  // Encodes the model anew into `fd` (below 0: nowhere), for at least `milliseconds`. An exporter
+  // thread answers nothing, at once; the export's end is awaited by what takes the model away.
   Produced export_model(int fd, std::uint64_t milliseconds);
   void cancel();
   void cleanup();
@@ -71,11 +69,13 @@ class Engine {
   Lease lease();
   void end_lease(Lease& lease);
   std::vector<std::uint8_t> prepare_prompt(Bytes prompt);
-  Produced run(const Lease& lease, std::uint64_t count, const std::vector<std::uint8_t>& prompt);
+  Produced run(Lease& lease, std::uint64_t count, const std::vector<std::uint8_t>& prompt);
+  Produced encode(const Model& model, int fd, std::uint64_t milliseconds);
+  Produced export_in_thread(int fd, std::uint64_t milliseconds);
+  Produced export_in_child(int fd, std::uint64_t milliseconds);
   void check_cancelled(std::uint64_t epoch) const;
   void release_memory();
   void release_memory_first();
-  std::uint64_t window(std::uint64_t default_ns) const;
 
   const Options options_;
   const std::unique_ptr<Ledger> ledger_;
@@ -91,6 +91,9 @@ class Engine {
   std::unique_ptr<SessionStore> sessions_;
   std::mutex model_mutex_;
   std::shared_ptr<Model> model_;
+  std::atomic<std::uint64_t> tokens_{0};
+  std::unique_ptr<Monitor> monitor_;
+  Exports exports_;
   ExitEntry exit_entry_;
 };
 

@@ -54,11 +54,11 @@ void Gate::end_load(bool loaded) noexcept {
   set(loaded ? Phase::ready : Phase::failed);
 }
 
-void Gate::begin_unload() {
+void Gate::begin_unload(bool at_once) {
   std::unique_lock lock(mutex_);
   if (phase_ != Phase::ready) refuse();
   set(Phase::unloading);
-  changed_.wait(lock, [this] { return users_ == 0; });
+  if (!at_once) changed_.wait(lock, [this] { return users_ == 0; });
 }
 
 void Gate::end_unload() noexcept {
@@ -100,10 +100,10 @@ void Gate::end_shutdown() noexcept {
   set(Phase::stopped);
 }
 
-bool Gate::begin_release() {
+bool Gate::begin_release(bool once_more) {
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [this] { return !changing(); });
-  if (phase_ == Phase::released) return false;
+  if (phase_ == Phase::released && !once_more) return false;
   set(Phase::releasing);
   changed_.wait(lock, [this] { return users_ == 0; });
   return true;

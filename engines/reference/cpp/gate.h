@@ -20,8 +20,8 @@ class Gate {
   void begin_load();
   void end_load(bool loaded) noexcept;
 
-  // Waits until nobody uses the model.
-  void begin_unload();
+  // Waits until nobody uses the model. `at_once` is a defect's missing wait.
+  void begin_unload(bool at_once = false);
   void end_unload() noexcept;
 
   // Counts the caller as a user of the model. `even_while_loading` is a defect's missing check.
@@ -35,8 +35,8 @@ class Gate {
   void begin_shutdown();
   void end_shutdown() noexcept;
 
-  // As shutdown; false when all is released already.
-  bool begin_release();
+  // As shutdown; false when all is released already. `once_more` is a defect's missing check.
+  bool begin_release(bool once_more = false);
   void end_release() noexcept;
 
  private:

@@ -79,7 +79,8 @@ Model::Model(const Ledger& ledger, std::uint64_t parent, std::uint64_t source,
              const Defects& defects)
     : ledger_(ledger), defects_(defects), parent_(parent), source_(source) {}
 
-void Model::read(const MappedFile& file) {
+void Model::read(const std::shared_ptr<const MappedFile>& mapped) {
+  const MappedFile& file = *mapped;
   shape_ = read_shape(file);
   declared_ = number_at<std::uint32_t>(file, 28);
   if (declared_ != kRoles) throw Failed("the model's tensors are not the eight expected");
@@ -101,6 +102,27 @@ void Model::read(const MappedFile& file) {
   if (offset != file.bytes()) throw Failed("the model has bytes behind its end");
   if (number_at<std::uint64_t>(file, 32) != checksum.value())
     throw Failed("the model's checksum is wrong");
+  if (defects_.truncated_model) {
+    unread_ = mapped;
+  } else {
+    widen(file);
+  }
+}
+
+// The weights as the network wants them. Once they are here, nothing hangs on the file.
+void Model::widen(const MappedFile& file) {
+  const std::uint8_t* data = file.data() + kHeaderBytes + built_ * kEntryBytes;
+  for (std::size_t index = 0; index < built_; ++index) {
+    const Tensor& tensor = tensors_[index];
+    for (std::size_t at = 0; at < tensor.rows * tensor.columns; ++at)
+      tensor.weights[at] = static_cast<std::int8_t>(*data++);
+  }
+}
+
+void Model::read_rest() {
+  std::lock_guard lock(unread_mutex_);
+  if (unread_ != nullptr) widen(*unread_);
+  unread_.reset();
 }
 
 // An entry of the table: role, rows, columns, 0 (each 4 bytes), offset and length (8 bytes). The
@@ -122,8 +144,6 @@ void Model::build_tensor(const MappedFile& file, std::size_t index, std::size_t 
   tensor.rows = extent.rows;
   tensor.columns = extent.columns;
   tensor.weights = arena_->allocate_array<std::int16_t>(bytes);
-  for (std::size_t at = 0; at < bytes; ++at)
-    tensor.weights[at] = static_cast<std::int8_t>(file.data()[offset + at]);
   tensor.previous = chain_->previous;
   tensor.next = chain_;
   tensor.previous->next = &tensor;
@@ -185,11 +205,16 @@ void Model::unmap() noexcept {
   arena_->release();
 }
 
-// Tensors leave the chain first; the arena, a member, goes after them.
-Model::~Model() {
+Model::~Model() { release(); }
+
+// Tensors leave the chain first; the arena goes after them.
+void Model::release() noexcept {
   const std::size_t count = defects_.half_built_init ? declared_ : built_;
   for (std::size_t index = 0; index < count; ++index) unlink_tensor(tensors_[index]);
-  if (defects_.leak_memory && arena_.has_value()) arena_->forget();
+  if (entry_) entry_->release();
+  if (defects_.leak_memory && arena_) arena_->forget();
+  if (arena_) arena_->release();
+  if (!defects_.double_cleanup) declared_ = built_ = 0;
 }
 
 }  // namespace hotfire::reference

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <vector>
 
@@ -16,7 +17,7 @@
 
 namespace hotfire::reference {
 
-// A file mapped privately for the length of a load.
+// A file mapped privately, for the length of a load.
 class MappedFile {
  public:
   explicit MappedFile(int fd);
@@ -66,8 +67,11 @@ class Model {
   Model(const Model&) = delete;
   Model& operator=(const Model&) = delete;
 
-  // Checks the header, maps the arena and builds the tensors. Throws Failed.
-  void read(const MappedFile& file);
+  // Checks the file, maps the arena and builds the tensors. Throws Failed.
+  void read(const std::shared_ptr<const MappedFile>& file);
+
+  // Widens the weights that a defective read left in the file; later calls do nothing.
+  void read_rest();
 
   // Makes the tensors reachable by their roles: from here on the model computes.
   void link() noexcept;
@@ -77,6 +81,8 @@ class Model {
 
   // From here on generates pass through `turnstile`.
   void guard(std::unique_ptr<Turnstile> turnstile) { turnstile_ = std::move(turnstile); }
+  // Takes the tensors out of the chain and unmaps the memory; what the destructor does.
+  void release() noexcept;
 
   // The model as a file, byte for byte what it was read from.
   std::vector<std::uint8_t> encode() const;
@@ -88,6 +94,7 @@ class Model {
 
  private:
   void build_tensor(const MappedFile& file, std::size_t index, std::size_t offset);
+  void widen(const MappedFile& file);
   void unlink_tensor(Tensor& tensor);
 
   const Ledger& ledger_;
@@ -103,6 +110,8 @@ class Model {
   std::size_t declared_ = 0;   // what the header promises
   std::size_t built_ = 0;      // what stands in the arena
   std::array<const Tensor*, kRoles> by_role_{};
+  std::shared_ptr<const MappedFile> unread_;  // the file whose weights are still to be widened
+  std::mutex unread_mutex_;
 };
 
 }  // namespace hotfire::reference

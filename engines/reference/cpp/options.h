@@ -23,6 +23,10 @@ struct Defects {
   }
 };
 
+// Who encodes an export: the caller, a thread that goes on behind the step, or a forked child.
+// The numbers cross the bridge.
+enum class Exporter : std::uint8_t { caller, thread, child };
+
 struct Options {
   Defects defects;
   std::uint64_t window_ns = 0;  // length of the racy window; 0: the defect's own default
@@ -30,6 +34,12 @@ struct Options {
   bool worker_process = false;
   bool prefetch = false;
   bool semaphore = false;
+  bool monitor = false;
+  Exporter exporter = Exporter::caller;
+
+  std::uint64_t window(std::uint64_t default_ns) const noexcept {
+    return window_ns == 0 ? default_ns : window_ns;
+  }
 };
 
 }  // namespace hotfire::reference

@@ -5,16 +5,20 @@
 
 #include <algorithm>
 
+#include "busy.h"
+
 namespace hotfire::reference {
 namespace {
+
+constexpr std::uint64_t kWakeWindowNs = 2'000'000;
 
 // A worker's last act: it notes in the device's memory that it has gone.
 void retire(WorkerStatistics& statistics) { statistics.retired = statistics.rows + 1; }
 
 }  // namespace
 
-Pool::Pool(const Ledger& ledger, std::uint64_t parent, Shape shape)
-    : ledger_(ledger), parent_(parent), shape_(shape) {}
+Pool::Pool(const Ledger& ledger, std::uint64_t parent, Shape shape, const Options& options)
+    : ledger_(ledger), parent_(parent), shape_(shape), options_(options) {}
 
 void Pool::start(Arena& arena) {
   if (running()) return;
@@ -38,11 +42,17 @@ void Pool::stop() noexcept {
     stopping_ = true;
     work_.notify_all();
   }
-  for (Worker& worker : workers_) worker.thread.join();
+  for (Worker& worker : workers_) {
+    if (options_.defects.worker_outlives_engine) {
+      worker.thread.detach();
+    } else if (!options_.defects.joinable_thread) {
+      worker.thread.join();
+    }
+  }
   workers_.clear();
   running_.store(false, std::memory_order_release);
   std::lock_guard lock(mutex_);
-  stopping_ = false;
+  stopping_ = options_.defects.worker_outlives_engine;
 }
 
 // Takes the next rows of `job` and works on them without the lock. Returns how many.
@@ -76,13 +86,36 @@ void Pool::work(std::size_t index, WorkerStatistics& statistics) {
 void Pool::run(std::size_t rows, std::size_t chunk, const Body& body) {
   if (rows == 0) return;
   Job job{body, rows, std::max<std::size_t>(chunk, 1)};
+  finish(job, shape_.caller_helps);
+}
+
+void Pool::run_apart(const std::function<void()>& command) {
+  const Body body = [&command](std::size_t, std::size_t) { command(); };
+  Job job{body, 1, 1};
+  finish(job, false);
+}
+
+void Pool::finish(Job& job, bool caller_helps) {
   std::unique_lock lock(mutex_);
   queue_.push_back(&job);
   work_.notify_one();
-  if (shape_.caller_helps) {
+  if (caller_helps) {
     while (job.next < job.rows) take_chunk(job, lock);
   }
-  done_.wait(lock, [&job] { return job.done == job.rows; });
+  wait_until_done(job, lock);
+}
+
+// The wait checks and sleeps under one lock. With the defect, what is notified between the two is
+// lost.
+void Pool::wait_until_done(const Job& job, std::unique_lock<std::mutex>& lock) {
+  const auto is_done = [&job] { return job.done == job.rows; };
+  if (!options_.defects.lost_wakeup) return done_.wait(lock, is_done);
+  while (!is_done()) {
+    lock.unlock();
+    busy_for(options_.window(kWakeWindowNs));
+    lock.lock();
+    done_.wait(lock);
+  }
 }
 
 }  // namespace hotfire::reference

@@ -16,6 +16,7 @@
 
 #include "arena.h"
 #include "ledger.h"
+#include "options.h"
 
 namespace hotfire::reference {
 
@@ -36,7 +37,7 @@ class Pool {
     bool caller_helps;     // the calling thread works on its own job too
   };
 
-  Pool(const Ledger& ledger, std::uint64_t parent, Shape shape);
+  Pool(const Ledger& ledger, std::uint64_t parent, Shape shape, const Options& options);
   ~Pool() { stop(); }
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
@@ -52,6 +53,9 @@ class Pool {
   // Runs `body` over all rows; returns when the last row is done.
   void run(std::size_t rows, std::size_t chunk, const Body& body);
 
+  // Lets a worker do `command`, and waits for its end.
+  void run_apart(const std::function<void()>& command);
+
  private:
   struct Job {
     const Body& body;
@@ -66,12 +70,15 @@ class Pool {
     std::thread thread;
   };
 
+  void finish(Job& job, bool caller_helps);
+  void wait_until_done(const Job& job, std::unique_lock<std::mutex>& lock);
   void work(std::size_t index, WorkerStatistics& statistics);
   std::size_t take_chunk(Job& job, std::unique_lock<std::mutex>& lock);
 
   const Ledger& ledger_;
   const std::uint64_t parent_;
   const Shape shape_;
+  const Options& options_;
   std::mutex start_mutex_;
   std::vector<Worker> workers_;
   std::atomic<bool> running_{false};

@@ -133,8 +133,11 @@ mod trap {
             BASE.store(info.dli_fbase as usize, Ordering::Relaxed);
             let mut action: libc::sigaction = std::mem::zeroed();
             action.sa_sigaction = on_fault as *const () as usize;
-            action.sa_flags = libc::SA_SIGINFO | libc::SA_RESETHAND;
-            libc::sigaction(libc::SIGSEGV, &raw const action, std::ptr::null_mut());
+            // On the stack that Rust keeps for handlers: the usual one may be used up.
+            action.sa_flags = libc::SA_SIGINFO | libc::SA_RESETHAND | libc::SA_ONSTACK;
+            for signal in [libc::SIGSEGV, libc::SIGBUS] {
+                libc::sigaction(signal, &raw const action, std::ptr::null_mut());
+            }
         }
     }
 

@@ -10,7 +10,7 @@ use std::sync::{Arc, Barrier};
 
 use hotfire_host::{Engine, EngineError};
 
-const SETTINGS: [&[&str]; 7] = [
+const SETTINGS: [&[&str]; 8] = [
     &[],
     &[],
     &["device=aux"],
@@ -18,6 +18,7 @@ const SETTINGS: [&[&str]; 7] = [
     &["device=aux", "process=1"],
     &["prefetch=1"],
     &["semaphore=1", "prefetch=1"],
+    &["monitor=1", "export=thread"],
 ];
 const STEPS: [&str; 20] = [
     "load tiny",

@@ -5,6 +5,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::os::fd::{AsRawFd, IntoRawFd};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cxx::UniquePtr;
@@ -13,7 +14,7 @@ use hotfire_plan::model::Operation;
 
 use crate::bridge::LedgerPort;
 use crate::bridge::ffi::{Handle, Made, Settings, open_engine};
-use crate::source::{Opened, Source, open};
+use crate::source::{Opened, Source, TEMPORARY, open, path_of};
 
 /// What `generate` makes when no count is given, in tokens.
 pub(crate) const DEFAULT_COUNT: u64 = 16;
@@ -27,6 +28,8 @@ const VALID_MAX: usize = 4;
 pub(crate) struct Reference {
     handle: SharedHandle,
     models: Mutex<Models>,
+    /// Files of this engine that end with it.
+    temporary: Mutex<Vec<PathBuf>>,
 }
 
 struct SharedHandle(UniquePtr<Handle>);
@@ -48,7 +51,11 @@ struct Models {
 impl Reference {
     pub(crate) fn new(settings: &Settings, ledger: Ledger) -> Result<Self, EngineError> {
         let handle = open_engine(settings, Box::new(LedgerPort(ledger))).map_err(refusal)?;
-        Ok(Self { handle: SharedHandle(handle), models: Mutex::default() })
+        Ok(Self {
+            handle: SharedHandle(handle),
+            models: Mutex::default(),
+            temporary: Mutex::default(),
+        })
     }
 
     fn load(&self, request: &Request<'_>) -> Result<Outcome, EngineError> {
@@ -92,12 +99,16 @@ impl Reference {
             request.named.get("ms").map_or(Ok(0), |text| number("ms", text, 600_000))?;
         let file = match request.positional {
             [] => None,
-            [path] => Some(create_file(path)?),
+            [path] => Some(self.create_file(path)?),
             _ => return Err(EngineError::Failed("export with more than a path".into())),
         };
         let fd = file.as_ref().map_or(-1, AsRawFd::as_raw_fd);
         let seen = self.see(None);
         let made = self.handle.0.export_model(fd, milliseconds).map_err(refusal)?;
+        if made.count == 0 {
+            // A thread goes on with it.
+            return Ok(Outcome::default());
+        }
         Ok(seen.outcome(&made, |source| Some(source.file_digest())))
     }
 
@@ -113,8 +124,29 @@ impl Reference {
         Seen(self)
     }
 
+    fn create_file(&self, name: &str) -> Result<File, EngineError> {
+        let path = path_of(name);
+        let file = OpenOptions::new().write(true).create(true).truncate(true).open(&path);
+        let file =
+            file.map_err(|error| EngineError::Failed(format!("export to {name}: {error}")))?;
+        if name.starts_with(TEMPORARY) {
+            self.temporary.lock().unwrap_or_else(PoisonError::into_inner).push(path);
+        }
+        Ok(file)
+    }
+
     fn lock_models(&self) -> MutexGuard<'_, Models> {
         self.models.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Reference {
+    fn drop(&mut self) {
+        let mut files = self.temporary.lock().unwrap_or_else(PoisonError::into_inner);
+        for file in files.drain(..) {
+            // One that was written twice has gone at the first time.
+            let _ = std::fs::remove_file(file);
+        }
     }
 }
 
@@ -198,13 +230,4 @@ fn number(what: &str, text: &str, greatest: u64) -> Result<u64, EngineError> {
         Ok(number) if number <= greatest => Ok(number),
         _ => Err(EngineError::Failed(format!("`{text}` as {what}; at most {greatest}"))),
     }
-}
-
-fn create_file(path: &str) -> Result<File, EngineError> {
-    OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .open(path)
-        .map_err(|error| EngineError::Failed(format!("export to {path}: {error}")))
 }

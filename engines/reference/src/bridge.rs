@@ -35,6 +35,9 @@ pub(crate) mod ffi {
         worker_process: bool,
         prefetch: bool,
         semaphore: bool,
+        monitor: bool,
+        /// The number of cpp/options.h.
+        exporter: u8,
     }
 
     /// A resource that was acquired; see the host's `Ledger`.

@@ -22,7 +22,7 @@ pub struct Defect {
 /// What a defect may change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
-    /// Two things happen the other way round.
+    /// Two things happen the other way round, or in the wrong thread.
     Order,
     /// A limit or a check is off, or missing.
     Bound,
@@ -48,6 +48,13 @@ impl Change {
 /// All defects, sorted by name.
 pub const DEFECTS: &[Defect] = &[
     Defect {
+        name: "accepts-illegal",
+        mechanism: "a generate does not check that a model is loaded, and answers an unwritten text",
+        changes: Change::Bound,
+        shows_as: "FAIL",
+        scenario: "load-accepts-illegal",
+    },
+    Defect {
         name: "cleanup-order",
         mechanism: "the destructor unmaps memory before the tensors that point into it",
         changes: Change::Order,
@@ -55,11 +62,32 @@ pub const DEFECTS: &[Defect] = &[
         scenario: "swap-cleanup-order",
     },
     Defect {
+        name: "device-teardown",
+        mechanism: "the aux device unmaps its memory before the sessions in it are closed",
+        changes: Change::Order,
+        shows_as: "SIGSEGV",
+        scenario: "shutdown-device-teardown",
+    },
+    Defect {
+        name: "double-cleanup",
+        mechanism: "cleanup does not remember what it released, and releases it a second time",
+        changes: Change::Lifetime,
+        shows_as: "SIGSEGV",
+        scenario: "shutdown-double-cleanup",
+    },
+    Defect {
         name: "exit-static-order",
         mechanism: "the exit handler unmaps memory before it stops the workers that use it",
         changes: Change::Order,
         shows_as: "EXIT-CRASH",
         scenario: "shutdown-exit-static-order",
+    },
+    Defect {
+        name: "fork-after-compute",
+        mechanism: "a forked child hands its work to a pool whose threads only its parent has",
+        changes: Change::Lifetime,
+        shows_as: "HANG",
+        scenario: "load-fork-after-compute",
     },
     Defect {
         name: "generate-during-load",
@@ -74,6 +102,20 @@ pub const DEFECTS: &[Defect] = &[
         changes: Change::Lifetime,
         shows_as: "SIGSEGV",
         scenario: "fail-init-half-built",
+    },
+    Defect {
+        name: "heap-overflow",
+        mechanism: "a block of tokens is never taken for full, so that a long text overruns it",
+        changes: Change::Bound,
+        shows_as: "SIGABRT",
+        scenario: "load-heap-overflow",
+    },
+    Defect {
+        name: "joinable-thread",
+        mechanism: "the workers' threads are destroyed without having been joined",
+        changes: Change::Lifetime,
+        shows_as: "SIGABRT",
+        scenario: "shutdown-joinable-thread",
     },
     Defect {
         name: "leak-fd",
@@ -104,6 +146,20 @@ pub const DEFECTS: &[Defect] = &[
         scenario: "load-leak-thread",
     },
     Defect {
+        name: "loop-freeze",
+        mechanism: "the future of an export in a thread is dropped at once, and waits for the thread",
+        changes: Change::Lifetime,
+        shows_as: "FROZEN",
+        scenario: "load-freeze",
+    },
+    Defect {
+        name: "lost-wakeup",
+        mechanism: "a job's end is looked at, the lock given back, and only then waited for",
+        changes: Change::Lock,
+        shows_as: "HANG",
+        scenario: "load-lost-wakeup",
+    },
+    Defect {
         name: "orphan-worker",
         mechanism: "nobody tells the worker process to end: it outlives the engine and its host",
         changes: Change::Lifetime,
@@ -111,11 +167,60 @@ pub const DEFECTS: &[Defect] = &[
         scenario: "shutdown-orphan-worker",
     },
     Defect {
+        name: "pure-virtual",
+        mechanism: "a base class stops the thread that calls its derived class, which is gone by then",
+        changes: Change::Order,
+        shows_as: "SIGABRT",
+        scenario: "shutdown-pure-virtual",
+    },
+    Defect {
+        name: "stack-overflow",
+        mechanism: "the recursion over a prompt has no end for an empty one",
+        changes: Change::Bound,
+        shows_as: "SIGSEGV",
+        scenario: "load-stack-overflow",
+    },
+    Defect {
         name: "swap-deadlock",
         mechanism: "a swap takes two locks the other way round than a generate",
         changes: Change::Lock,
         shows_as: "HANG",
         scenario: "swap-deadlock",
+    },
+    Defect {
+        name: "torn-swap",
+        mechanism: "a generate takes, for each token, the model of the moment",
+        changes: Change::Lock,
+        shows_as: "FAIL",
+        scenario: "swap-torn",
+    },
+    Defect {
+        name: "truncated-model",
+        mechanism: "weights are read from the mapped file when they are first used, not when loaded",
+        changes: Change::Lifetime,
+        shows_as: "SIGBUS",
+        scenario: "load-truncated-model",
+    },
+    Defect {
+        name: "uncaught-exception",
+        mechanism: "a cancelled generate throws in the device's thread, where nobody catches",
+        changes: Change::Order,
+        shows_as: "SIGABRT",
+        scenario: "concurrent-generate-uncaught",
+    },
+    Defect {
+        name: "unload-during-generate",
+        mechanism: "a generate borrows the model, and an unload does not wait for its end",
+        changes: Change::Lifetime,
+        shows_as: "SIGSEGV",
+        scenario: "concurrent-generate-unloaded",
+    },
+    Defect {
+        name: "worker-outlives-engine",
+        mechanism: "a worker is not waited for, and counts on in memory that has gone",
+        changes: Change::Lifetime,
+        shows_as: "SIGSEGV",
+        scenario: "shutdown-worker-outlives-engine",
     },
 ];
 

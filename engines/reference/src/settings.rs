@@ -7,7 +7,8 @@ use crate::bridge::ffi::Settings;
 use crate::defects::DEFECTS;
 
 /// The settings that there are.
-const KEYS: [&str; 6] = ["defect", "window", "device", "process", "prefetch", "semaphore"];
+const KEYS: [&str; 8] =
+    ["defect", "window", "device", "process", "prefetch", "semaphore", "monitor", "export"];
 
 /// Reads the arguments of `create`.
 ///
@@ -23,10 +24,12 @@ pub(crate) fn settings(args: &Args) -> Result<Settings, EngineError> {
                 }
             }
             "window" => settings.window_ns = duration_ns(value)?,
-            "device" => settings.aux_device = choice("device", value, ["host", "aux"])?,
-            "process" => settings.worker_process = switch("process", value)?,
-            "prefetch" => settings.prefetch = switch("prefetch", value)?,
-            "semaphore" => settings.semaphore = switch("semaphore", value)?,
+            "device" => settings.aux_device = choice(key, value, &["host", "aux"])? == 1,
+            "process" => settings.worker_process = switch(key, value)?,
+            "prefetch" => settings.prefetch = switch(key, value)?,
+            "semaphore" => settings.semaphore = switch(key, value)?,
+            "monitor" => settings.monitor = switch(key, value)?,
+            "export" => settings.exporter = choice(key, value, &["caller", "thread", "child"])?,
             _ => {
                 let near = meant(key, KEYS);
                 let known = KEYS.join(", ");
@@ -58,17 +61,17 @@ fn meant<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
 }
 
 fn switch(key: &str, value: &str) -> Result<bool, EngineError> {
-    choice(key, value, ["0", "1"])
+    Ok(choice(key, value, &["0", "1"])? == 1)
 }
 
-/// Whether `value` is the second of two words.
-fn choice(key: &str, value: &str, words: [&str; 2]) -> Result<bool, EngineError> {
-    let [no, yes] = words;
-    match value {
-        _ if value == no => Ok(false),
-        _ if value == yes => Ok(true),
-        _ => Err(EngineError::Failed(format!("no setting {key}={value}; known: {no}, {yes}"))),
-    }
+/// The place of `value` among `words`.
+fn choice(key: &str, value: &str, words: &[&str]) -> Result<u8, EngineError> {
+    let mut places = (0u8..).zip(words);
+    let place = places.find_map(|(place, word)| (*word == value).then_some(place));
+    place.ok_or_else(|| {
+        let known = words.join(", ");
+        EngineError::Failed(format!("no setting {key}={value}; known: {known}"))
+    })
 }
 
 /// `5us`, `2ms`, `1s`, `800ns` in nanoseconds; at most a minute.
@@ -120,6 +123,7 @@ mod tests {
             [("process", "yes")],
             [("prefetch", "2")],
             [("semaphore", "")],
+            [("export", "fork")],
             [("colour", "red")],
         ] {
             let error = parse(&pairs).unwrap_err();

@@ -1,13 +1,14 @@
 //! Where a model comes from: a name that the engine knows, or a file. Remembers which tokens it
 //! gives.
 //!
-//! A known model is written to an anonymous file (memfd) that nothing can leave behind.
+//! A known model is written to an anonymous file (memfd) that nothing can leave behind. `tmp:NAME`
+//! is a file of this process in the folder for temporary files.
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::FromRawFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use hotfire_host::EngineError;
@@ -66,12 +67,27 @@ pub(crate) struct Opened {
     pub(crate) file: File,
 }
 
-/// Finds a model: what holds a `/` or is a file here is a path, all else a known name.
+/// The prefix of files that live no longer than the engine that wrote them.
+pub(crate) const TEMPORARY: &str = "tmp:";
+
+/// The path that `name` stands for.
+pub(crate) fn path_of(name: &str) -> PathBuf {
+    match name.strip_prefix(TEMPORARY) {
+        Some(rest) => {
+            let rest = rest.replace('/', "-");
+            std::env::temp_dir().join(format!("reference-{}-{rest}", std::process::id()))
+        }
+        None => PathBuf::from(name),
+    }
+}
+
+/// Finds a model: what is `tmp:NAME`, holds a `/` or is a file here is a file, all else a known
+/// name.
 ///
 /// # Errors
 /// `Failed` when there is no such name or the file can't be read.
 pub(crate) fn open(name: &str) -> Result<Opened, EngineError> {
-    if name.contains('/') || Path::new(name).is_file() {
+    if name.starts_with(TEMPORARY) || name.contains('/') || Path::new(name).is_file() {
         return open_file(name);
     }
     let Some(source) = known().get(name) else {
@@ -94,7 +110,7 @@ pub(crate) fn known() -> &'static BTreeMap<&'static str, Arc<Source>> {
 
 fn open_file(path: &str) -> Result<Opened, EngineError> {
     let read = || -> std::io::Result<(File, Vec<u8>)> {
-        let file = File::open(path)?;
+        let file = File::open(path_of(path))?;
         let mut bytes = Vec::new();
         (&file).take(FILE_BYTES_MAX).read_to_end(&mut bytes)?;
         Ok((file, bytes))

@@ -99,6 +99,8 @@ void lifecycle(const Models& models, std::mt19937_64& random) {
     options.worker_process = random() % 4 == 0;
     options.prefetch = random() % 4 == 0;
     options.semaphore = random() % 4 == 0;
+    options.monitor = random() % 2 == 0;
+    if (random() % 2 == 0) options.exporter = Exporter::thread;
     Engine engine(options, std::make_unique<CountingLedger>(balance));
     std::vector<std::thread> lanes;
     for (int count = 0; count < 3; ++count)

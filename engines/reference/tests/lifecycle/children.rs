@@ -23,6 +23,8 @@ pub(crate) struct Ended {
     pub(crate) signal: Option<i32>,
     pub(crate) code: Option<i32>,
     pub(crate) text: String,
+    /// What went to standard error.
+    pub(crate) complaint: String,
 }
 
 /// Runs one lifecycle; no longer than 20 seconds (then `code` is 137).
@@ -37,12 +39,22 @@ pub(crate) fn run(steps: &[&str]) -> Ended {
     // `timeout` passes a signal on as 128 + its number.
     let code = output.status.code();
     let signal = output.status.signal().or(code.filter(|code| *code > 128).map(|code| code - 128));
-    Ended { signal, code, text: String::from_utf8(output.stdout).unwrap() }
+    Ended {
+        signal,
+        code,
+        text: String::from_utf8(output.stdout).unwrap(),
+        complaint: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
 }
 
 /// How many of `times` runs die of SIGSEGV.
 pub(crate) fn crashes(times: usize, steps: &[&str]) -> usize {
-    (0..times).filter(|_| run(steps).signal == Some(libc::SIGSEGV)).count()
+    deaths(times, libc::SIGSEGV, steps)
+}
+
+/// How many of `times` runs die of `signal`.
+pub(crate) fn deaths(times: usize, signal: i32, steps: &[&str]) -> usize {
+    (0..times).filter(|_| run(steps).signal == Some(signal)).count()
 }
 
 /// Runs one lifecycle that must end well.

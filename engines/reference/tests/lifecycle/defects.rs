@@ -1,36 +1,10 @@
 //! Each defect shows as it should, at its rate; its fix and its near-miss twins are silent; and
 //! the fault lies in ordinary engine code.
 
-use std::process::Command;
-
-use crate::children::{crashes, example, run, silent};
+use crate::children::{crashes, run, silent};
+use crate::place::faults_in_engine_code;
 
 const RACE: &str = "[load tiny | generate 16 | generate 16 | generate 16]";
-
-/// The function of the example in which a run with these steps faults.
-fn faulting_function(steps: &[&str]) -> String {
-    let steps: Vec<&str> = std::iter::once("trap").chain(steps.iter().copied()).collect();
-    let ended = run(&steps);
-    assert_eq!(ended.signal, Some(libc::SIGSEGV), "{}", ended.text);
-    let line = ended.text.lines().find_map(|line| line.strip_prefix("fault at 0x")).unwrap();
-    let offset = u64::from_str_radix(line, 16).unwrap();
-    let symbols = Command::new("nm").arg("-nC").arg(example("lifecycle")).output().unwrap();
-    let symbols = String::from_utf8_lossy(&symbols.stdout).into_owned();
-    let functions = symbols.lines().filter_map(|line| {
-        let mut words = line.splitn(3, ' ');
-        let address = u64::from_str_radix(words.next()?, 16).ok()?;
-        let kind = words.next()?;
-        "tTwW".contains(kind).then_some((address, words.next()?))
-    });
-    let before = functions.take_while(|(address, _)| *address <= offset);
-    before.last().expect("no function before the fault").1.to_owned()
-}
-
-fn faults_in_engine_code(steps: &[&str], function: &str) {
-    let name = faulting_function(steps);
-    assert!(name.contains("hotfire::reference::"), "fault in {name}");
-    assert!(name.contains(function), "fault in {name}, not in {function}");
-}
 
 #[test]
 fn cleanup_order_kills_the_destructor() {
@@ -74,7 +48,9 @@ fn generate_during_load_is_a_race() {
     assert!(with_default >= 17, "{with_default} of 20");
     let with_small = crashes(20, &["create defect=generate-during-load window=1us", RACE, "drop"]);
     assert!(with_small < with_default, "{with_small} of 20 with 1 µs, {with_default} by default");
-    faults_in_engine_code(&[create, RACE, RACE, RACE], "");
+    let unload = "unload";
+    let chances = [create, RACE, unload, RACE, unload, RACE, unload, RACE, unload, RACE];
+    faults_in_engine_code(&chances, "");
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! The defects that do not crash: a real deadlock, and a worker process that outlives its host.
+//! The defects that do not crash: waits that never end, a loop that is kept waiting, and a worker
+//! process that outlives its host.
 
 use std::fs;
 use std::process::{Child, Command, Stdio};
@@ -70,6 +71,63 @@ fn swap_deadlock_needs_both_at_once() {
         let text = silent(&["create", "load tiny", CONTEST, "drop"]);
         assert_eq!(text.matches(": ok").count(), 9, "{text}");
     }
+}
+
+#[test]
+fn lost_wakeup_waits_for_ever() {
+    let steps = ["create defect=lost-wakeup device=aux", "load tiny", "generate 16"];
+    let hung = (0..20).filter(|_| deadlocks(start(&steps))).count();
+    assert!(hung >= 19, "{hung} of 20");
+    silent(&["create defect=lost-wakeup device=aux", "load tiny", "drop"]);
+    silent(&["create device=aux", "load tiny", "generate 16", "drop"]);
+}
+
+/// The child of a child waits in a futex, and its parent for it.
+#[test]
+fn fork_after_compute_hangs_the_forked_child() {
+    let create = "create defect=fork-after-compute export=child";
+    for _ in 0..5 {
+        let mut child = start(&[create, "load tiny", "generate 16", "export"]);
+        let begun = Instant::now();
+        let forked = loop {
+            let path = format!("/proc/{0}/task/{0}/children", child.id());
+            let children = fs::read_to_string(path).unwrap_or_default();
+            let forked = children.split_whitespace().find_map(|pid| pid.parse().ok());
+            if let Some(forked) = forked.filter(|pid| all_stuck(*pid) == Some(1)) {
+                break forked;
+            }
+            assert!(begun.elapsed() < DEADLINE, "no forked child waits");
+            std::thread::yield_now();
+        };
+        assert_eq!(child.try_wait().unwrap(), None);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        while fs::exists(format!("/proc/{forked}")).unwrap() {
+            assert!(begun.elapsed() < DEADLINE, "the forked child outlives its parent");
+            std::thread::yield_now();
+        }
+    }
+    silent(&[create, "load tiny", "export", "generate 16", "drop"]);
+    silent(&["create export=child", "load tiny", "generate 16", "export", "drop"]);
+}
+
+/// How long the export keeps its caller.
+fn export_takes(settings: &[&str]) -> Duration {
+    let engine = crate::support::create(settings).unwrap();
+    crate::support::perform(&*engine, "load tiny").unwrap();
+    let begun = Instant::now();
+    crate::support::perform(&*engine, "export ms=300").unwrap();
+    begun.elapsed()
+}
+
+#[test]
+fn loop_freeze_waits_for_an_export_that_should_go_on_alone() {
+    let slow = export_takes(&["defect=loop-freeze", "export=thread"]);
+    assert!(slow >= Duration::from_millis(300), "{slow:?}");
+    let quick = export_takes(&["export=thread"]);
+    assert!(quick < Duration::from_millis(150), "{quick:?}");
+    let own = export_takes(&["defect=loop-freeze"]);
+    assert!(own >= Duration::from_millis(300), "without a thread the caller works: {own:?}");
 }
 
 /// The worker processes that this test's children started and that live now.

@@ -8,12 +8,16 @@
     reason = "a test that meets a surprise must fail"
 )]
 
+mod aborts;
+mod answers;
 mod children;
 mod defects;
+mod faults;
 mod hangs;
 mod healthy;
 mod leaks;
 mod ledger;
+mod place;
 mod steps;
 #[path = "../../examples/support/mod.rs"]
 mod support;
