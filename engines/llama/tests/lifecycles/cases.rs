@@ -257,6 +257,8 @@ fn free_context_twice() {
 /// Four lanes, and generates that outlast a time slice: a lane is stopped inside of a generate on
 /// a single processor, too. A torn context may refuse all further work, so each round has its own.
 fn unlocked_generates() {
+    // SAFETY: no memory is passed; the signal's default action ends this child.
+    unsafe { libc::alarm(10) };
     let slot = Slot::with(&[("lock", "off")]);
     let generate = || {
         for _ in 0..10 {

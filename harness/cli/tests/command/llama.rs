@@ -13,7 +13,7 @@ use crate::workshop::{Done, LIMIT, Started, Workshop};
 const MISUSE: [(&str, &[&str], &[u64]); 3] = [
     ("llama-free-context-twice", &["SIGSEGV", "SIGABRT"], &[4]),
     ("llama-free-model-first", &["SIGSEGV"], &[4]),
-    ("llama-unlocked-generates", &["SIGSEGV", "SIGABRT"], &[3, 4, 5, 6]),
+    ("llama-unlocked-generates", &["SIGSEGV", "SIGABRT", "HANG"], &[3, 4, 5, 6]),
 ];
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -95,6 +95,8 @@ fn lifecycles_and_misuse() {
         let finding = finding.clone().find(|one| one["id"] == result["finding"]).unwrap();
         let step = finding["step"]["index"].as_u64().unwrap();
         assert!(steps.contains(&step), "{finding:#}");
-        assert_eq!(finding["signal"], status);
+        if status != "HANG" {
+            assert_eq!(finding["signal"], status);
+        }
     }
 }
