@@ -78,7 +78,7 @@ pub(crate) const CASES: &[Case] = &[
 fn missing_libraries() {
     let error = Llama.prepare().expect_err("there is no such folder");
     assert!(
-        matches!(&error, EngineError::Missing { help, .. } if help.ends_with("fetch-engines.sh llama")),
+        matches!(&error, EngineError::Missing { help, .. } if help.starts_with("scripts/fetch-engines.sh llama")),
         "{error:?}"
     );
     assert_eq!(create(&[]).err(), Some(error));

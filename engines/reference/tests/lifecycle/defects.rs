@@ -45,7 +45,7 @@ fn half_built_init_is_silent_for_a_model_that_loads() {
 fn generate_during_load_is_a_race() {
     let create = "create defect=generate-during-load";
     let with_default = crashes(20, &[create, RACE, "drop"]);
-    assert!(with_default >= 17, "{with_default} of 20");
+    assert!(with_default >= 10, "{with_default} of 20");
     let with_small = crashes(20, &["create defect=generate-during-load window=1us", RACE, "drop"]);
     assert!(with_small < with_default, "{with_small} of 20 with 1 µs, {with_default} by default");
     let unload = "unload";

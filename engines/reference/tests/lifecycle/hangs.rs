@@ -60,7 +60,7 @@ fn deadlocks(mut child: Child) -> bool {
 fn swap_deadlock_deadlocks() {
     let steps = ["create defect=swap-deadlock", "load tiny", CONTEST, "drop"];
     let hung = (0..20).filter(|_| deadlocks(start(&steps))).count();
-    assert!(hung >= 18, "{hung} of 20");
+    assert!(hung >= 10, "{hung} of 20");
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn swap_deadlock_needs_both_at_once() {
 fn lost_wakeup_waits_for_ever() {
     let steps = ["create defect=lost-wakeup device=aux", "load tiny", "generate 16"];
     let hung = (0..20).filter(|_| deadlocks(start(&steps))).count();
-    assert!(hung >= 19, "{hung} of 20");
+    assert!(hung >= 10, "{hung} of 20");
     silent(&["create defect=lost-wakeup device=aux", "load tiny", "drop"]);
     silent(&["create device=aux", "load tiny", "generate 16", "drop"]);
 }

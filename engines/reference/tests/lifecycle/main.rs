@@ -1,4 +1,7 @@
 //! The built-in engine, as a user's program and as the host sees it.
+//!
+//! A race must show in half of its runs here, where a debug build shares the machine with other
+//! tests; `scripts/acceptance.sh` counts the rates that the defects promise.
 
 #![expect(
     clippy::unwrap_used,
