@@ -127,8 +127,9 @@ pub(crate) struct SharedArgs {
     #[arg(long)]
     pub(crate) no_ledger: bool,
     /// When the processes' threads, descriptors, memory and shared names are counted: never; at
-    /// the run's ends and after each turn of a loop; or after each step, which tells the step that
-    /// something was born in [default: ends, or as the scenario says]
+    /// the run's ends and after each turn of an outermost loop (growth shows from ten turns on;
+    /// a run in which something stays is made again with `steps`); or after each step, too
+    /// [default: ends, or as the scenario says]
     #[arg(long, value_enum)]
     pub(crate) census: Option<CensusArg>,
     /// Off: without ptrace, for leak checkers, programs that trace themselves, and races that its

@@ -277,19 +277,18 @@ impl Presenter {
 
     /// What a catch looks like: one of those that were expected.
     fn one_caught(&self, campaign: &CampaignReport, kept: bool) {
-        let crashes = |subject: &&SubjectReport| {
-            let code = subject.main_finding().map(|(_, finding)| finding.code.as_str());
-            code.is_some_and(|code| code.starts_with(['C', 'X']))
-        };
         let mut judged = campaign.subjects.iter();
         if !judged.all(|one| [Verdict::AsExpected, Verdict::Skipped].contains(&one.verdict.verdict))
         {
             return;
         }
-        let Some(subject) = campaign.subjects.iter().find(crashes) else { return };
-        self.line(
-            "\nevery plan went as expected; this is one of the crashes that were to be caught:\n",
-        );
+        // A crash rather than a hang or a leak.
+        let is_crash = |one: &Finding| one.code.starts_with(['C', 'X']);
+        let caught =
+            || campaign.subjects.iter().filter_map(|one| Some((one, one.main_finding()?.1)));
+        let crash = caught().find(|(_, finding)| is_crash(finding));
+        let Some((subject, _)) = crash.or_else(|| caught().next()) else { return };
+        self.line("\nevery plan went as expected; this is one of those that were to be caught:\n");
         self.finding(subject, kept);
     }
 

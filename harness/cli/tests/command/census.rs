@@ -12,6 +12,7 @@ pub(crate) const CASES: &[Case] = &[
     ("census-is-unavailable-with-a-reason", is_unavailable_with_a_reason),
     ("census-knows-a-semaphore-by-its-inode", knows_a_semaphore_by_its_inode),
     ("census-sees-what-is-there", sees_what_is_there),
+    ("census-looks-closer-where-something-stays", looks_closer_where_something_stays),
 ];
 
 /// The last step fails, so that the run's facts are kept.
@@ -100,4 +101,32 @@ fn sees_what_is_there() {
     assert_eq!(threads(last), 3, "{last}");
     let grown = |key: &str| points[2][key].as_u64() > points[1][key].as_u64();
     assert!(grown("mappings") && grown("private_dirty_bytes"), "a load maps and writes: {seen}");
+}
+
+/// A leak has one identity, however it was looked for: the plan that shows it at its ends is made
+/// again with a look after each step.
+fn looks_closer_where_something_stays() {
+    for (defect, code) in [("leak-fd", "L411"), ("leak-semaphore", "L413")] {
+        let plan =
+            format!("create a = reference:defect={defect}; 20x(load a tiny; unload a); exit");
+        let ids = ["ends", "steps"].map(|census| {
+            let workshop = Workshop::new();
+            let arguments = ["run", "--plan", &plan, "--census", census, "--json", "out.json"];
+            let done = workshop.run(&arguments);
+            assert_eq!(done.status, 100, "{defect}, {census}: {}", done.stderr);
+            let report = workshop.json("out.json");
+            let [finding] = report["findings"].as_array().unwrap().as_slice() else {
+                panic!("{report:#}");
+            };
+            assert_eq!((&finding["code"], &finding["phase"]), (&code.into(), &"load".into()));
+            let left = &finding["left_behind"][0];
+            assert_eq!((&left["step"], &left["growth"]["per_turn"]), (&2.into(), &1.0.into()));
+            finding["id"].as_str().unwrap().to_owned()
+        });
+        assert_eq!(ids[0], ids[1], "{defect}");
+    }
+    let workshop = Workshop::new();
+    let plan = "create a = reference:defect=leak-fd; 20x(load a tiny; unload a); exit";
+    let done = workshop.run(&["run", "--plan", plan, "--census", "off"]);
+    assert_eq!(done.status, 0, "nobody looked: {}", done.stderr);
 }

@@ -4,12 +4,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use hotfire_plan::scenario::Census;
 use hotfire_plan::{Program, plan_id};
 use hotfire_sys::{SysError, monotonic_ns};
 
 use super::pool::{Pool, PoolConfig, PoolEnd, Work};
 use super::subject::{Settings, Subject, Watching};
-use crate::diagnose::{Context, Finding, Reproduced, diagnose, skip_reason};
+use crate::diagnose::{Context, Finding, Reproduced, diagnose, hints_at_leak, skip_reason};
 use crate::judge::{
     BaselineEntry, PlanVerdict, Rate, RunResult, judge, judge_entries, judge_known, wilson,
 };
@@ -131,6 +132,8 @@ pub struct Unrun {
 struct Ticket {
     subject: usize,
     confirmation: bool,
+    /// What was seen of this run at its ends, when it is made again to be looked at more closely.
+    first_look: Option<Box<Observation>>,
 }
 
 /// What becomes of one subject.
@@ -141,6 +144,8 @@ struct Progress {
     /// First runs that have been handed out.
     handed_out: u32,
     confirmed: bool,
+    /// Something stays: its runs are looked at after each step.
+    is_close: bool,
     seen: BTreeSet<String>,
     /// When the first run began and the last ended (CLOCK_MONOTONIC, nanoseconds).
     span_ns: Option<(u64, u64)>,
@@ -210,7 +215,17 @@ impl Work for Campaign<'_> {
     }
 
     fn done(&mut self, job: Job, observation: Observation) {
-        let Some(Ticket { subject, confirmation }) = self.tickets.remove(&job.id) else { return };
+        let Some(ticket) = self.tickets.remove(&job.id) else { return };
+        let Ticket { subject, confirmation, first_look } = ticket;
+        let hints = self.hints_at_leak(subject, &observation);
+        if hints && job.census == Census::Ends {
+            return self.look_closer(job, subject, confirmation, observation);
+        }
+        // The closer look shows what the first one saw, but for something that comes and goes.
+        let observation = match first_look {
+            Some(first_look) if !hints => *first_look,
+            _ => observation,
+        };
         let Some(attempt) = self.attempt(subject, observation) else { return };
         let fails = !attempt.findings.is_empty() && !attempt.is_blind();
         if let Some(progress) = self.progress.get_mut(subject) {
@@ -253,16 +268,39 @@ impl<'a> Campaign<'a> {
     fn job(&mut self, index: usize, run: u32, mode: LaunchMode, confirmation: bool) -> Option<Job> {
         let id = self.next_id;
         self.next_id += 1;
-        self.tickets.insert(id, Ticket { subject: index, confirmation });
-        Some(self.settings.job(self.subjects.get(index)?, id, run, mode))
+        self.tickets.insert(id, Ticket { subject: index, confirmation, first_look: None });
+        let job = self.settings.job(self.subjects.get(index)?, id, run, mode);
+        let is_close = self.progress.get(index)?.is_close && job.census == Census::Ends;
+        Some(if is_close { Job { census: Census::Steps, ..job } } else { job })
     }
 
-    fn attempt(&mut self, subject: usize, observation: Observation) -> Option<Attempt> {
-        let context = Context {
+    fn hints_at_leak(&self, subject: usize, observation: &Observation) -> bool {
+        self.context(subject).is_some_and(|context| hints_at_leak(observation, &context))
+    }
+
+    /// Makes the run again with a census after each step, which tells where things are born, and
+    /// whose a name in shared memory is.
+    fn look_closer(&mut self, job: Job, subject: usize, confirmation: bool, seen: Observation) {
+        let id = self.next_id;
+        self.next_id += 1;
+        let first_look = Some(Box::new(seen));
+        self.tickets.insert(id, Ticket { subject, confirmation, first_look });
+        if let Some(progress) = self.progress.get_mut(subject) {
+            progress.is_close = true;
+        }
+        self.confirmations.push_front(Job { id, census: Census::Steps, ..job });
+    }
+
+    fn context(&self, subject: usize) -> Option<Context<'_>> {
+        Some(Context {
             program: self.programs.get(subject)?,
             ledger_used: self.settings.watching.ledger,
             host_module: self.host_module.as_deref(),
-        };
+        })
+    }
+
+    fn attempt(&mut self, subject: usize, observation: Observation) -> Option<Attempt> {
+        let context = self.context(subject)?;
         let mut findings = diagnose(&observation, &context);
         let skip = skip_reason(&observation, &context);
         let progress = self.progress.get_mut(subject)?;

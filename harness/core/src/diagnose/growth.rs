@@ -28,6 +28,7 @@ pub(crate) enum Kind {
     Threads,
     Descriptors,
     Ports,
+    Shared,
     Memory,
 }
 
@@ -37,6 +38,7 @@ impl Kind {
             Self::Threads => "threads",
             Self::Descriptors => "descriptors",
             Self::Ports => "listening sockets",
+            Self::Shared => "names in /dev/shm",
             Self::Memory => "private memory",
         }
     }
@@ -50,6 +52,7 @@ impl Kind {
             Self::Threads => sum(&point.threads, |_| true),
             Self::Descriptors => sum(&point.descriptors, |_| true),
             Self::Ports => sum(&point.descriptors, |what| what.starts_with(LISTENING)),
+            Self::Shared => f64::from(point.shared),
             #[expect(
                 clippy::cast_precision_loss,
                 reason = "no process has 2^53 bytes of private memory"

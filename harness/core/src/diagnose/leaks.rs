@@ -15,6 +15,7 @@ use super::rules::LEAK_RULES;
 use super::signature::{new_finding, seal};
 use super::signs::evidence;
 use super::steps::Steps;
+use super::trend::Trend;
 use crate::observe::{CensusBorder, CensusPoint, CensusRecord, Observation, SharedLeft};
 
 /// Kinds of growing things that are named.
@@ -72,6 +73,15 @@ pub(crate) fn leak_findings(observation: &Observation, context: &Context<'_>) ->
     findings
 }
 
+/// Whether a closer look is worth a run: something stays, or names in shared memory are new and
+/// nobody was seen to hold them.
+#[must_use]
+pub fn hints_at_leak(observation: &Observation, context: &Context<'_>) -> bool {
+    let census = observation.census.known();
+    census.is_some_and(|census| !census.shared_unclaimed.is_empty())
+        || !leak_findings(observation, context).is_empty()
+}
+
 fn finding(leak: &Leak, decision: Decision, census: &CensusRecord, steps: &Steps<'_>) -> Finding {
     let (left, title) = match leak.counted {
         Some(kind) => grown(leak, kind, census),
@@ -84,6 +94,8 @@ fn finding(leak: &Leak, decision: Decision, census: &CensusRecord, steps: &Steps
     let mut finding = new_finding(leak.code, leak.class, phase, title);
     finding.likely_cause = Some(decision.cause);
     finding.evidence = decision.evidence;
+    let what = left.iter().filter(|left| left.growth.is_some() && left.kind != "memory");
+    finding.evidence.extend(what.map(|left| evidence("census", format!("more: {}", left.detail))));
     if born.is_none() {
         let text = "the step they are born in; run with --census steps".to_owned();
         finding.evidence.push(evidence("not seen", text));
@@ -101,10 +113,11 @@ fn grown(leak: &Leak, kind: Kind, census: &CensusRecord) -> (Vec<LeftBehind>, St
     };
     let rise = kind.of(end) - kind.of(first);
     let title = format!(
-        "{}: +{} per turn, and {} more at the end",
+        "{}: +{} per turn; {} more at the end than after turn {}",
         kind.plural(),
         kind.amount(trend.slope),
-        kind.amount(rise)
+        kind.amount(rise),
+        first.turn + 1
     );
     #[expect(
         clippy::cast_possible_truncation,
@@ -117,15 +130,19 @@ fn grown(leak: &Leak, kind: Kind, census: &CensusRecord) -> (Vec<LeftBehind>, St
         count,
         detail: detail(kind, first, end),
         step: birth_step(kind, census, first.turn),
-        growth: Some(Growth {
-            per_turn: trend.slope,
-            low: trend.low,
-            high: trend.high,
-            turns: turns.count(),
-            method: "theil-sen-95".to_owned(),
-        }),
+        growth: Some(growth(trend, &turns)),
     };
     (vec![left], title)
+}
+
+fn growth(trend: Trend, turns: &Turns<'_>) -> Growth {
+    Growth {
+        per_turn: trend.slope,
+        low: trend.low,
+        high: trend.high,
+        turns: turns.count(),
+        method: "theil-sen-95".to_owned(),
+    }
 }
 
 /// Which names or targets there are more of, the most first.
@@ -133,7 +150,7 @@ fn detail(kind: Kind, first: &CensusPoint, end: &CensusPoint) -> String {
     let (before, after) = match kind {
         Kind::Threads => (&first.threads, &end.threads),
         Kind::Descriptors | Kind::Ports => (&first.descriptors, &end.descriptors),
-        Kind::Memory => {
+        Kind::Memory | Kind::Shared => {
             let (from, to) = (kind.of(first), kind.of(end));
             return format!("{} became {}", kind.amount(from), kind.amount(to));
         }
@@ -187,14 +204,17 @@ fn outlived(leak: &Leak, census: &CensusRecord) -> (Vec<LeftBehind>, String) {
     let step = names.iter().map(|shared| shared.step).find(|step| *step > 0 && knows_steps);
     let removed = names.iter().filter(|shared| shared.was_removed).count();
     let count = u32::try_from(names.len()).unwrap_or(u32::MAX);
-    let title = format!("{count} {noun} outlived the process");
+    let turns = Turns::new(census);
+    let trend = turns.trend(Kind::Shared).filter(|trend| trend.low > 0.0);
+    let rate = trend.map(|trend| format!(", +{} per turn", Kind::Shared.amount(trend.slope)));
+    let title = format!("{count} {noun} outlived the process{}", rate.unwrap_or_default());
     let first = names.first().map_or("", |shared| shared.name.as_str());
     let left = LeftBehind {
         kind: leak.kind.to_owned(),
         count,
         detail: format!("/dev/shm/{first}; {removed} of {count} removed after the run"),
         step,
-        growth: None,
+        growth: trend.map(|trend| growth(trend, &turns)),
     };
     (vec![left], title)
 }

@@ -31,6 +31,7 @@ pub use code::Code;
 pub use contract::skip_reason;
 pub use facts::{Context, Facts};
 pub use finding::*;
+pub use leaks::hints_at_leak;
 pub use rule::{Rule, Seen, Sign};
 pub use rules::{CRASH_RULES, HANG_RULES, LEAK_RULES};
 pub use signals::signal_name;

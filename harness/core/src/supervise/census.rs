@@ -25,6 +25,9 @@ const SHARED: &str = "/dev/shm/";
 const POINTS_MAX: usize = 1024;
 /// Kinds listed per point; the rest is counted as `…`.
 const KINDS_MAX: usize = 64;
+/// Fewer turns tell no growth, so nothing is waited for (`diagnose` needs eight after the first
+/// two).
+const TURNS_MIN: usize = 10;
 /// A growth that is worth waiting for: this many more than at the first turn.
 const GROWTH_MIN: u32 = 3;
 
@@ -85,7 +88,11 @@ impl Counts {
 
     /// Whether something that grew from turn to turn is still there: it may be on its way out.
     fn may_still_shrink(&self, now: &CensusPoint) -> bool {
-        let first = self.points.iter().find(|point| point.border == CensusBorder::Turn);
+        let mut turns = self.points.iter().filter(|point| point.border == CensusBorder::Turn);
+        let first = turns.next();
+        if turns.count() + 1 < TURNS_MIN {
+            return false;
+        }
         let total = |counts: &BTreeMap<String, u32>| counts.values().sum::<u32>();
         first.is_some_and(|first| {
             let more = |now: u32, then: u32| now >= then.saturating_add(GROWTH_MIN);
@@ -296,8 +303,12 @@ mod tests {
         };
         let counts = |points| Counts { points, ..Counts::default() };
         let end = point(CensusBorder::End, 9);
-        assert!(counts(vec![point(CensusBorder::Turn, 6)]).may_still_shrink(&end));
-        assert!(!counts(vec![point(CensusBorder::Turn, 7)]).may_still_shrink(&end));
-        assert!(!counts(vec![point(CensusBorder::Start, 1)]).may_still_shrink(&end));
+        let turns = |threads, count| {
+            counts(vec![point(CensusBorder::Turn, threads); count]).may_still_shrink(&end)
+        };
+        assert!(turns(6, 10));
+        assert!(!turns(7, 10));
+        assert!(!turns(6, 9), "too few turns to tell");
+        assert!(!counts(vec![point(CensusBorder::Start, 1); 20]).may_still_shrink(&end));
     }
 }

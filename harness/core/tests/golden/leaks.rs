@@ -144,7 +144,7 @@ fn the_slope_and_what_grew_are_told() {
     let finding = descriptors(|_| log(), |turn| 2 * turn, TURNS).finding();
     assert_eq!((finding.code.as_str(), finding.status.as_str()), ("L411", "LEAK"));
     assert_eq!(finding.phase, "run", "no border of a step was looked at");
-    assert_eq!(finding.title, "descriptors: +2 per turn, and 34 more at the end");
+    assert_eq!(finding.title, "descriptors: +2 per turn; 34 more at the end than after turn 7");
     let [left] = finding.left_behind.as_slice() else { panic!("{finding:#?}") };
     assert_eq!((left.kind.as_str(), left.count, left.step), ("fd", 34, None));
     assert_eq!(left.detail, "34 /var/log/engine");
@@ -152,6 +152,7 @@ fn the_slope_and_what_grew_are_told() {
     assert_eq!((growth.per_turn, growth.low, growth.high, growth.turns), (2.0, 2.0, 2.0, 18));
     let said = |words: &str| finding.evidence.iter().any(|line| line.text.contains(words));
     assert!(said("run with --census steps"), "{:?}", finding.evidence);
+    assert!(said("more: 34 /var/log/engine"), "{:?}", finding.evidence);
 }
 
 #[test]
