@@ -134,7 +134,7 @@ mod trap {
             let mut action: libc::sigaction = std::mem::zeroed();
             action.sa_sigaction = on_fault as *const () as usize;
             // On the stack that Rust keeps for handlers: the usual one may be used up.
-            action.sa_flags = libc::SA_SIGINFO | libc::SA_RESETHAND | libc::SA_ONSTACK;
+            action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
             for signal in [libc::SIGSEGV, libc::SIGBUS] {
                 libc::sigaction(signal, &raw const action, std::ptr::null_mut());
             }
@@ -142,7 +142,7 @@ mod trap {
     }
 
     /// Only async-signal-safe calls; returning runs the instruction again, now with the default.
-    extern "C" fn on_fault(_: i32, _: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    extern "C" fn on_fault(signal: i32, _: *mut libc::siginfo_t, context: *mut libc::c_void) {
         // SAFETY: the kernel hands a valid ucontext to a handler with SA_SIGINFO.
         let context = unsafe { &*context.cast::<libc::ucontext_t>() };
         let pc = context.uc_mcontext.gregs.get(libc::REG_RIP as usize).copied().unwrap_or(0);
@@ -152,7 +152,11 @@ mod trap {
             let nibble = (offset >> (60 - 4 * at)) & 15;
             *place = b"0123456789abcdef".get(nibble).copied().unwrap_or(b'?');
         }
-        // SAFETY: the buffer is as long as said.
-        unsafe { libc::write(1, line.as_ptr().cast(), line.len()) };
+        // SAFETY: the buffer is as long as said. The default comes back only after the write: a
+        // second thread that faults at the same time must not kill before the line is out.
+        unsafe {
+            libc::write(1, line.as_ptr().cast(), line.len());
+            libc::signal(signal, libc::SIG_DFL);
+        }
     }
 }
