@@ -71,6 +71,15 @@ pub struct Finding {
     pub output_tail: Option<OutputTail>,
 }
 
+impl Finding {
+    /// Whether it tells of what a run leaves behind or lets grow (L4xx): the process need not have
+    /// died of it.
+    #[must_use]
+    pub fn is_left_behind(&self) -> bool {
+        self.code.starts_with("L4")
+    }
+}
+
 /// k of n.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Reproduced {

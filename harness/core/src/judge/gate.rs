@@ -9,7 +9,7 @@ use hotfire_plan::scenario::Expectation;
 use super::baseline::{Baseline, KnownFailure, PlanName};
 use super::interval::{clopper_pearson, passes_needed};
 use super::known::{BaselineEntry, EntryState};
-use super::verdict::{PlanVerdict, RunResult, Verdict, is_as_expected, mismatch};
+use super::verdict::{PlanVerdict, RunResult, Verdict, is_as_expected, mismatch, set_blind};
 use crate::diagnose::Finding;
 
 /// What the runs of one plan say of one entry that names it.
@@ -64,32 +64,47 @@ pub fn judge_known(
             clean: count(runs, |run| run.fresh && is_clean(run, expectation)),
         })
         .collect();
-    let standings = runs.iter().enumerate().filter_map(|(run, result)| {
-        let finding = unexpected(result, expectation)?;
-        Some((run, finding, standing(finding, &named, runs, baseline)))
+    let standings = runs.iter().enumerate().flat_map(|(run, result)| {
+        let findings = unexpected(result, expectation);
+        findings.map(move |(place, finding)| ((run, place), finding))
     });
+    let standings = standings
+        .map(|(place, finding)| (place, finding, standing(finding, &named, runs, baseline)));
     // Of equals the first run speaks.
     let worst = standings.reduce(
         |worst, next| {
             if next.2.severity() > worst.2.severity() { next } else { worst }
         },
     );
-    if let Some((run, finding, standing)) = worst {
-        if let (Standing::Unlisted, Expectation::Finding(expected)) = (&standing, expectation) {
-            verdict.reason = Some(mismatch(finding, expected));
+    if let Some((place, finding, standing)) = worst {
+        match (&standing, expectation) {
+            (Standing::Unlisted, Expectation::Finding(expected)) => {
+                verdict.reason = Some(mismatch(finding, expected));
+            }
+            (Standing::Unlisted, Expectation::Pass) if place.1 > 0 => {
+                let status = &finding.status;
+                verdict.reason = Some(format!("{status}, which is not listed, beside what is"));
+            }
+            _ => {}
         }
-        settle(verdict, (run, finding), &standing, baseline);
+        settle(verdict, (place, finding), &standing, baseline);
+    }
+    if verdict.verdict == Verdict::Known && set_blind(verdict, runs) {
+        // What was seen is accepted; nobody knows what was not.
+        let issue = verdict.known.take().map(|known| known.issue).unwrap_or_default();
+        let reason = verdict.reason.take().unwrap_or_default();
+        verdict.reason = Some(format!("{reason}; what was seen is known: {issue}"));
     }
 }
 
 fn settle(
     verdict: &mut PlanVerdict,
-    (run, finding): (usize, &Finding),
+    (place, finding): ((usize, usize), &Finding),
     standing: &Standing<'_>,
     baseline: &Baseline,
 ) {
     verdict.status.clone_from(&finding.status);
-    verdict.finding = Some((run, 0));
+    verdict.finding = Some(place);
     verdict.finding_id = Some(finding.id.clone());
     let entry = match standing {
         Standing::Unlisted => return,
@@ -222,15 +237,24 @@ fn judge_entry(entry: &KnownFailure, sightings: &[Sighting], baseline: &Baseline
     }
 }
 
-/// The run's finding that the scenario does not expect.
-fn unexpected<'a>(run: &'a RunResult, expectation: &Expectation) -> Option<&'a Finding> {
-    let finding = run.first().filter(|_| !run.is_blind())?;
-    (!is_as_expected(finding, expectation)).then_some(finding)
+/// The run's findings that the baseline must list, by their places: the first one, where the
+/// scenario does not expect it, and what is left behind beside it. Other company is the first
+/// one's consequence.
+fn unexpected<'a>(
+    run: &'a RunResult,
+    expectation: &Expectation,
+) -> impl Iterator<Item = (usize, &'a Finding)> {
+    let first = run.first().filter(|_| !run.is_blind());
+    let judged = first.filter(|first| !is_as_expected(first, expectation));
+    let all = judged.map(|_| run.findings.iter().enumerate());
+    all.into_iter().flatten().filter(|(place, finding)| {
+        *place == 0 || (finding.is_left_behind() && !is_as_expected(finding, expectation))
+    })
 }
 
 /// Whether the run could have shown a failure, and went as expected instead.
 fn is_clean(run: &RunResult, expectation: &Expectation) -> bool {
-    !run.is_blind() && run.skip.is_none() && unexpected(run, expectation).is_none()
+    !run.is_blind() && run.skip.is_none() && unexpected(run, expectation).next().is_none()
 }
 
 /// Also where another finding stands before it: then it is not gone.

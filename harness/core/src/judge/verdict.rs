@@ -28,7 +28,7 @@ impl RunResult {
     }
 
     /// The finding that the verdict is about. Those after it are its company: an orphan that a
-    /// crash leaves behind is told, and judged with the crash.
+    /// crash leaves behind is told, and judged with the crash; only the baseline must list it, too.
     pub(super) fn first(&self) -> Option<&Finding> {
         self.findings.first()
     }
@@ -182,22 +182,10 @@ fn judge_expected(
 
 /// No observed run shows a finding: runs that were skipped or not observed decide.
 fn judge_unseen(verdict: &mut PlanVerdict, results: &[RunResult]) {
-    let blind = results
-        .iter()
-        .enumerate()
-        .filter(|(_, result)| result.is_blind())
-        .find_map(|(run, result)| Some((run, result.first()?)));
-    if let Some((run, finding)) = blind {
-        set_finding(verdict, (run, finding));
-        verdict.verdict = Verdict::Blind;
-        verdict.status = Code::ObserverLost.status().to_owned();
-        verdict.blind_code = Some(finding.code.clone());
-        let why = finding.evidence.first().map(|evidence| format!(": {}", evidence.text));
-        let why = why.unwrap_or_default();
-        let of = results.len();
-        let of = runs_of(count(of));
-        verdict.reason = Some(format!("{} of {of}: {}{why}", verdict.blind, finding.title));
-    } else if let Some(reason) = results.iter().find_map(|result| result.skip.as_ref()) {
+    if set_blind(verdict, results) {
+        return;
+    }
+    if let Some(reason) = results.iter().find_map(|result| result.skip.as_ref()) {
         verdict.verdict = Verdict::Skipped;
         verdict.status = "SKIP".to_owned();
         verdict.reason = Some(reason.clone());
@@ -206,6 +194,25 @@ fn judge_unseen(verdict: &mut PlanVerdict, results: &[RunResult]) {
         verdict.status = "SKIP".to_owned();
         verdict.reason = Some("no run was made".to_owned());
     }
+}
+
+/// Calls the plan blind, where any of its runs could not be observed.
+pub(super) fn set_blind(verdict: &mut PlanVerdict, results: &[RunResult]) -> bool {
+    let blind = results
+        .iter()
+        .enumerate()
+        .filter(|(_, result)| result.is_blind())
+        .find_map(|(run, result)| Some((run, result.first()?)));
+    let Some((run, finding)) = blind else { return false };
+    set_finding(verdict, (run, finding));
+    verdict.verdict = Verdict::Blind;
+    verdict.status = Code::ObserverLost.status().to_owned();
+    verdict.blind_code = Some(finding.code.clone());
+    let why = finding.evidence.first().map(|evidence| format!(": {}", evidence.text));
+    let why = why.unwrap_or_default();
+    let of = runs_of(count(results.len()));
+    verdict.reason = Some(format!("{} of {of}: {}{why}", verdict.blind, finding.title));
+    true
 }
 
 fn set_finding(verdict: &mut PlanVerdict, (run, finding): (usize, &Finding)) {

@@ -4,9 +4,10 @@ use hotfire_core::judge::{
     Baseline, BaselineEntry, Date, EntryState, KnownFailure, PlanName, PlanVerdict, RunResult,
     Verdict, exit_code, judge, judge_entries, judge_known,
 };
+use hotfire_core::observe::{DescendantEnd, Ending};
 use hotfire_plan::scenario::{Expectation, ExpectedFinding};
 
-use crate::build::{crash, healthy};
+use crate::build::{crash, descendant, healthy};
 
 const PLAN: &str = "create a = reference; load a tiny; generate a 16; exit";
 const ID: &str = "0011223344556677";
@@ -24,6 +25,20 @@ fn crashing() -> RunResult {
 fn aborting() -> RunResult {
     let case = healthy(PLAN).in_step(2).crashed(crash(6, -6, None));
     RunResult { findings: case.findings(), ..passing() }
+}
+
+/// The listed crash, and processes that it leaves behind.
+fn crashing_with_orphans() -> RunResult {
+    let orphan = descendant(200, DescendantEnd::LeftBehind { outlived_us: 500_000 });
+    let case = healthy(PLAN).in_step(3).crashed(crash(11, 1, Some(0x18))).with_descendant(orphan);
+    let findings = case.findings();
+    let codes: Vec<&str> = findings.iter().map(|finding| finding.code.as_str()).collect();
+    assert_eq!(codes, ["C101", "L401"]);
+    RunResult { findings, ..passing() }
+}
+
+fn blind(ending: Ending) -> RunResult {
+    RunResult { findings: healthy(PLAN).ending(ending).findings(), ..passing() }
 }
 
 fn skipped() -> RunResult {
@@ -150,6 +165,52 @@ fn a_new_failure_beside_a_known_one_decides() {
     assert_eq!(words(&verdict), ("SIGABRT", "new", 100));
     assert_eq!(verdict.finding, Some((1, 0)));
     assert_eq!(verdict.finding_id, Some(aborting().findings[0].id.clone()));
+}
+
+#[test]
+fn what_is_left_behind_beside_a_known_failure_must_be_listed_too() {
+    let verdict = judged(&[crashing(), crashing_with_orphans()], vec![entry()]);
+    assert_eq!(words(&verdict), ("ORPHANS", "new", 100));
+    assert_eq!(verdict.finding, Some((1, 1)));
+    assert_eq!(verdict.reason.as_deref(), Some("ORPHANS, which is not listed, beside what is"));
+    let orphans = KnownFailure {
+        signature: Some(crashing_with_orphans().findings[1].signature.value.clone()),
+        ..entry()
+    };
+    let both = judged(&[crashing_with_orphans()], vec![entry(), orphans.clone()]);
+    assert_eq!(words(&both), ("SIGSEGV", "known", 0));
+    let old = KnownFailure { expires: date("2026-11-20"), ..orphans };
+    let expired = judged(&[crashing_with_orphans()], vec![entry(), old]);
+    assert_eq!(words(&expired), ("ORPHANS", "expired", 100));
+    // Company of any other kind is the crash's consequence, and an expected crash is not judged.
+    let mut company = crashing();
+    company.findings.extend(aborting().findings);
+    assert_eq!(words(&judged(&[company], vec![entry()])), ("SIGSEGV", "known", 0));
+    let name = PlanName { scenario: "swap", id: ID };
+    let segv = Expectation::Finding(ExpectedFinding {
+        status: vec!["SIGSEGV".to_owned()],
+        ..ExpectedFinding::default()
+    });
+    let caught = judged_as(name, &[crashing_with_orphans()], &segv, &baseline(vec![entry()]));
+    assert_eq!(words(&caught), ("SIGSEGV", "as-expected", 0));
+}
+
+#[test]
+fn the_baseline_does_not_make_a_blind_run_green() {
+    let lost = || blind(Ending::ObserverLost("SIGKILL".to_owned()));
+    let verdict = judged(&[crashing(), lost()], vec![entry()]);
+    assert_eq!(words(&verdict), ("BLIND", "blind", 97));
+    assert_eq!((verdict.finding, verdict.known), (Some((1, 0)), None));
+    let reason = verdict.reason.unwrap();
+    assert!(reason.starts_with("1 of 2 runs: "), "{reason}");
+    assert!(reason.ends_with("; what was seen is known: https://example.org/7"), "{reason}");
+    let unstarted = blind(Ending::NotStarted("no such file".to_owned()));
+    assert_eq!(words(&judged(&[unstarted, crashing()], vec![entry()])), ("BLIND", "blind", 101));
+    // An entry cannot list that nothing was seen.
+    let unseen = KnownFailure { signature: None, status: Some("BLIND".to_owned()), ..entry() };
+    assert_eq!(words(&judged(&[lost()], vec![unseen])), ("BLIND", "blind", 97));
+    // A new crash is conclusive, whatever was not seen.
+    assert_eq!(words(&judged(&[aborting(), lost()], vec![entry()])), ("SIGABRT", "new", 100));
 }
 
 #[test]
