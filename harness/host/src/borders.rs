@@ -48,12 +48,16 @@ impl Borders {
         }
     }
 
-    /// A turn of an outermost loop of `count` turns begins in lane 0.
+    /// A turn of an outermost loop of `count` turns begins in lane 0. After turns that were not
+    /// looked at, its first step would have nothing to be compared with: then this is a border.
     pub(crate) fn turn_begins(&self, turn: u32, count: u32) {
         let stride = count.div_ceil(TURNS_MAX).max(1);
         let is_looked_at = turn.is_multiple_of(stride) || turn + 1 == count;
         self.turn.store(turn.into(), Ordering::Relaxed);
-        self.is_looked_at.store(is_looked_at, Ordering::Relaxed);
+        let was_looked_at = self.is_looked_at.swap(is_looked_at, Ordering::Relaxed);
+        if is_looked_at && !was_looked_at {
+            self.stop(Border::Step, Gating::Steps);
+        }
     }
 
     /// The turn has ended.

@@ -3,14 +3,13 @@
 //!
 //! Deliberately absent: whether it should hold them (see hotfire-core).
 
-use std::collections::BTreeMap;
-use std::io::ErrorKind;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt;
 
 use nix::errno::Errno;
 
 use crate::error::{Named, SysError};
-use crate::procfs::read_text;
+use crate::procfs::{self, read_folder, read_text};
 
 /// Where glibc keeps named shared memory and named semaphores.
 const SHARED_MEMORY: &str = "/dev/shm";
@@ -44,13 +43,7 @@ pub struct SharedName {
 /// # Errors
 /// It is gone, or may not be looked at.
 pub fn descriptors(pid: i32) -> Result<Vec<Descriptor>, SysError> {
-    let folder = format!("/proc/{pid}/fd");
-    // A folder that is not there belongs to a process that is not there any more.
-    let entries = std::fs::read_dir(&folder).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => SysError::new("readdir(/proc/PID/fd)", Errno::ESRCH),
-        _ => SysError::from_io("readdir(/proc/PID/fd)", &error),
-    })?;
-    let mut found: Vec<Descriptor> = entries
+    let mut found: Vec<Descriptor> = read_folder(&format!("/proc/{pid}/fd"))?
         .filter_map(Result::ok)
         .take(ENTRIES_MAX)
         .filter_map(|entry| {
@@ -62,6 +55,36 @@ pub fn descriptors(pid: i32) -> Result<Vec<Descriptor>, SysError> {
         .collect();
     found.sort_by_key(|descriptor| descriptor.number);
     Ok(found)
+}
+
+/// The inodes of the names in `/dev/shm` that a process has open.
+#[must_use]
+pub fn shared_open(pid: i32, descriptors: &[Descriptor]) -> BTreeSet<u64> {
+    let open = descriptors.iter().filter(|one| is_shared(&one.target));
+    // One that is closed meanwhile is not open.
+    let data =
+        open.filter_map(|one| std::fs::metadata(format!("/proc/{pid}/fd/{}", one.number)).ok());
+    data.map(|data| data.ino()).collect()
+}
+
+/// Which of these inodes in `/dev/shm` are mapped or open in a process that may be looked at.
+#[must_use]
+pub fn shared_in_use(inodes: &BTreeSet<u64>) -> BTreeSet<u64> {
+    let mut in_use = BTreeSet::new();
+    if inodes.is_empty() {
+        return in_use;
+    }
+    for pid in procfs::processes().unwrap_or_default() {
+        let maps = procfs::maps(pid).unwrap_or_default();
+        let mapped = maps.iter().filter(|map| is_shared(&map.path)).map(|map| map.inode);
+        let open = shared_open(pid, &descriptors(pid).unwrap_or_default());
+        in_use.extend(mapped.chain(open).filter(|inode| inodes.contains(inode)));
+    }
+    in_use
+}
+
+fn is_shared(path: &str) -> bool {
+    path.strip_prefix(SHARED_MEMORY).is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// Private memory of a process that it has written, in bytes (`Private_Dirty`).
@@ -158,6 +181,20 @@ mod tests {
         drop(file);
         assert!(private_dirty_bytes(own).unwrap() >= 4096);
         assert!(descriptors(i32::MAX).is_err_and(|error| error.is_gone()));
+    }
+
+    #[test]
+    fn shared_memory_in_use_is_known_by_its_inode() {
+        let name = format!("hotfire-{}-census-test", std::process::id());
+        let path = std::path::Path::new(SHARED_MEMORY).join(&name);
+        let file = std::fs::File::create(&path).unwrap();
+        let shared = shared_names().unwrap().into_iter().find(|shared| shared.name == name);
+        let inodes = BTreeSet::from([shared.clone().unwrap().inode]);
+        assert_eq!(shared_in_use(&inodes), inodes);
+        drop(file);
+        assert_eq!(shared_in_use(&inodes), BTreeSet::new());
+        remove_shared(&shared.unwrap()).unwrap();
+        assert!(!path.exists());
     }
 
     #[test]

@@ -127,12 +127,28 @@ fn parse_masks(text: &str) -> Option<SignalMasks> {
 /// # Errors
 /// It is gone.
 pub fn threads(pid: i32) -> Result<Vec<i32>, SysError> {
-    let entries =
-        std::fs::read_dir(format!("/proc/{pid}/task")).named("readdir(/proc/PID/task)")?;
-    Ok(entries
-        .filter_map(Result::ok)
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .collect())
+    Ok(numbered(read_folder(&format!("/proc/{pid}/task"))?))
+}
+
+/// All processes that can be seen from here.
+///
+/// # Errors
+/// `/proc` cannot be read.
+pub fn processes() -> Result<Vec<i32>, SysError> {
+    Ok(numbered(read_folder("/proc")?))
+}
+
+fn numbered(entries: std::fs::ReadDir) -> Vec<i32> {
+    let names = entries.filter_map(Result::ok).map(|entry| entry.file_name());
+    names.filter_map(|name| name.to_str()?.parse().ok()).collect()
+}
+
+/// A folder that is not there belongs to a task that is not there any more.
+pub(crate) fn read_folder(path: &str) -> Result<std::fs::ReadDir, SysError> {
+    std::fs::read_dir(path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => SysError::new("readdir(/proc)", Errno::ESRCH),
+        _ => SysError::from_io("readdir(/proc)", &error),
+    })
 }
 
 /// The children of a process, made by any of its threads; empty when it is gone.

@@ -14,11 +14,14 @@ use crate::diagnose::{Context, Finding, Reproduced, diagnose, hints_at_leak, ski
 use crate::judge::{
     BaselineEntry, PlanVerdict, Rate, RunResult, judge, judge_entries, judge_known, wilson,
 };
-use crate::observe::{Fact, LaunchMode, Observation};
+use crate::observe::{CENSUS_OFF, Fact, LaunchMode, Observation};
 use crate::supervise::Job;
 
 /// What an untraced run does not protect.
 const UNTRACED: &str = "the runs are not traced; only each child itself is protected";
+
+/// What is said of names in shared memory that another program may have made.
+const UNCLAIMED: &str = "the run's processes were not seen to hold them alone; they are left there";
 
 /// One run with what it showed. Only the first run of each finding keeps its facts: a campaign of
 /// a hundred thousand runs must fit into memory.
@@ -444,8 +447,58 @@ fn unseen(observation: &Observation) -> Vec<(&'static str, String)> {
     if !observation.traced {
         notes.push(("threads, registers and hidden processes", UNTRACED.to_owned()));
     }
+    match &observation.census {
+        // Untraced runs are told above.
+        Fact::Unavailable(reason) if observation.traced && reason != CENSUS_OFF => {
+            notes.push(("the census", reason.clone()));
+        }
+        Fact::Known(census) if census.points_cut > 0 => {
+            notes.push(("a part of the census", "more step borders than are kept".to_owned()));
+        }
+        Fact::Known(census) if !census.shared_unclaimed.is_empty() => {
+            notes.push(("who made new names in /dev/shm", UNCLAIMED.to_owned()));
+        }
+        _ => {}
+    }
     notes.extend(observation.mode_note.iter().map(|note| ("fork mode", note.clone())));
     let errors = observation.soft_errors.iter();
     notes.extend(errors.map(|error| ("a part of an observation", error.clone())));
     notes
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::observe::CensusRecord;
+
+    use super::*;
+
+    fn told(census: Fact<CensusRecord>) -> Vec<(&'static str, String)> {
+        let mut observation: Observation = serde_json::from_value(serde_json::json!({
+            "plan": "exit",
+            "seed": 1,
+            "mode": "spawn",
+            "ending": { "exited": 0 },
+            "recorder": { "unavailable": "a test" },
+            "output": crate::observe::Output::default(),
+            "wall_us": 1,
+        }))
+        .unwrap();
+        observation.census = census;
+        let mut notes = unseen(&observation);
+        notes.retain(|(what, _)| *what != "recorder");
+        notes
+    }
+
+    #[test]
+    fn what_the_census_could_not_see_is_told() {
+        assert_eq!(told(Fact::Unavailable(CENSUS_OFF.to_owned())), []);
+        assert_eq!(told(Fact::Known(CensusRecord::default())), []);
+        let reason = "the border before the exit was not seen";
+        assert_eq!(told(Fact::Unavailable(reason.to_owned())), [("the census", reason.to_owned())]);
+        let cut = CensusRecord { points_cut: 1, ..CensusRecord::default() };
+        assert_eq!(told(Fact::Known(cut)).len(), 1);
+        let shared_unclaimed = vec!["ring".to_owned()];
+        let unclaimed = CensusRecord { shared_unclaimed, ..CensusRecord::default() };
+        assert_eq!(told(Fact::Known(unclaimed)).len(), 1);
+    }
 }

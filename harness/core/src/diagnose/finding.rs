@@ -161,6 +161,10 @@ pub struct LeftBehind {
     pub count: u32,
     /// What they are.
     pub detail: String,
+    /// What most of them are, as it stays the same from run to run: a thread's name, `file .gguf`,
+    /// `socket`, …; left out where their kind says all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mostly: Option<String>,
     /// The step in which they were born; left out where unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<u32>,

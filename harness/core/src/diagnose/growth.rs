@@ -10,13 +10,17 @@ use super::facts::Facts;
 use super::rule::Seen;
 use super::signs::line;
 use super::trend::{Trend, theil_sen};
-use crate::observe::{CensusBorder, CensusPoint, CensusRecord, SharedLeft};
+use crate::observe::{
+    CensusBorder, CensusPoint, CensusRecord, Ending, SharedLeft, loops, turns_left_out,
+};
 
 /// What must have grown in all before anything is said: three things, 128 KiB.
 const RISE_THINGS: f64 = 3.0;
 const RISE_BYTES: f64 = 131_072.0;
 /// Slower growth of memory is not told from an allocator's noise: 1 KiB per turn.
 const SLOPE_BYTES: f64 = 1024.0;
+/// So many turns of the second half must add something: a late one-time jump does not go on.
+const RISES: usize = 2;
 /// How a census calls sockets that listen.
 pub(crate) const LISTENING: &str = "listening ";
 /// How `/dev/shm` calls named semaphores (glibc).
@@ -73,6 +77,8 @@ impl Kind {
 
 /// The turns of a loop without its first quarter.
 pub(crate) struct Turns<'a> {
+    /// All points of the loop, those of the turns that are left out as well.
+    all: &'a [CensusPoint],
     points: Vec<&'a CensusPoint>,
     /// The point before the exit.
     end: Option<&'a CensusPoint>,
@@ -80,22 +86,36 @@ pub(crate) struct Turns<'a> {
 }
 
 impl<'a> Turns<'a> {
-    /// The turns of the plan's longest loop.
-    pub(crate) fn new(census: &'a CensusRecord) -> Self {
-        let mut loops: Vec<Vec<&CensusPoint>> = Vec::new();
-        for point in census.points.iter().filter(|point| point.border == CensusBorder::Turn) {
-            match loops.last_mut() {
-                Some(turns) if turns.last().is_some_and(|last| last.turn < point.turn) => {
-                    turns.push(point);
-                }
-                _ => loops.push(vec![point]),
-            }
-        }
-        let longest = loops.into_iter().max_by_key(Vec::len).unwrap_or_default();
-        let left_out = (longest.len() / 4).max(2);
-        let points = longest.into_iter().skip(left_out).collect();
+    /// The turns of the loop that tells most of a kind: more signs of growth, then more turns.
+    pub(crate) fn new(census: &'a CensusRecord, kind: Kind) -> Self {
         let end = census.points.iter().rfind(|point| point.border == CensusBorder::End);
-        Self { points, end, left_out }
+        let loops = loops(&census.points).into_iter().map(|all| Self::of_loop(all, end));
+        let signs = |turns: &Self| {
+            let signs = [turns.grows(kind).is_some(), turns.stays(kind).is_some()];
+            let count = signs.into_iter().chain([turns.goes_on(kind).is_some()]);
+            (count.filter(|sign| *sign).count(), turns.points.len())
+        };
+        loops.max_by_key(signs).unwrap_or_else(|| Self::of_loop(&[], end))
+    }
+
+    fn of_loop(all: &'a [CensusPoint], end: Option<&'a CensusPoint>) -> Self {
+        let turns = all.iter().filter(|point| point.border == CensusBorder::Turn);
+        let left_out = turns_left_out(turns.clone().count());
+        Self { all, points: turns.skip(left_out).collect(), end, left_out }
+    }
+
+    /// Every two points of which the second is a border of a step, and nothing else lies between
+    /// them: not the turns that a long loop is not looked at in.
+    pub(crate) fn steps(&self) -> impl Iterator<Item = (&'a CensusPoint, &'a CensusPoint)> {
+        let first_turn = self.points.first().map_or(u64::MAX, |point| point.turn);
+        let pairs = self.all.iter().zip(self.all.iter().skip(1));
+        pairs.filter(move |(before, after)| {
+            let is_next = match before.border {
+                CensusBorder::Turn => before.turn + 1 == after.turn,
+                _ => before.turn == after.turn,
+            };
+            after.border == CensusBorder::Step && is_next && after.turn >= first_turn
+        })
     }
 
     pub(crate) fn count(&self) -> u32 {
@@ -144,12 +164,18 @@ impl<'a> Turns<'a> {
         (kind.of(end) >= kind.of(self.points.first()?) + rise / 2.0).then_some(end)
     }
 
-    /// The second half of the turns grows like all of them: it does not level off.
+    /// The second half of the turns grows like all of them, and more than once: it does not level
+    /// off. Memory comes in pages, so its growth must be credible by itself.
     fn goes_on(&self, kind: Kind) -> Option<Trend> {
         let whole = self.trend(kind)?;
         let series = self.series(kind);
-        let half = theil_sen(series.get(series.len() / 2..)?)?;
-        (half.low > 0.0 && half.slope >= whole.slope / 2.0).then_some(half)
+        let second_half = series.get(series.len() / 2..)?;
+        let half = theil_sen(second_half)?;
+        let pairs = second_half.iter().zip(second_half.iter().skip(1));
+        let rises = pairs.filter(|((_, before), (_, after))| after > before).count();
+        let is_credible = kind != Kind::Memory || half.low > 0.0;
+        let goes_on = half.slope > 0.0 && half.slope >= whole.slope / 2.0;
+        (goes_on && is_credible && rises >= RISES).then_some(half)
     }
 }
 
@@ -158,7 +184,7 @@ fn census<'a>(facts: &Facts<'a>) -> Option<&'a CensusRecord> {
 }
 
 fn grows(facts: &Facts<'_>, kind: Kind) -> Option<Seen> {
-    let turns = Turns::new(census(facts)?);
+    let turns = Turns::new(census(facts)?, kind);
     let trend = turns.grows(kind)?;
     let (noun, slope) = (kind.plural(), kind.amount(trend.slope));
     let (low, high) = (kind.amount(trend.low), kind.amount(trend.high));
@@ -172,7 +198,7 @@ fn grows(facts: &Facts<'_>, kind: Kind) -> Option<Seen> {
 }
 
 fn stays(facts: &Facts<'_>, kind: Kind) -> Option<Seen> {
-    let turns = Turns::new(census(facts)?);
+    let turns = Turns::new(census(facts)?, kind);
     let end = turns.stays(kind)?;
     let (now, then) = (kind.amount(kind.of(end)), kind.amount(kind.of(turns.first()?)));
     let waited = match end.grace_us / 1000 {
@@ -188,12 +214,22 @@ fn stays(facts: &Facts<'_>, kind: Kind) -> Option<Seen> {
     ))
 }
 
+fn goes_on(facts: &Facts<'_>, kind: Kind) -> Option<Seen> {
+    let trend = Turns::new(census(facts)?, kind).goes_on(kind)?;
+    let slope = kind.amount(trend.slope);
+    Some(line("census", format!("it does not level off: +{slope} per turn in the second half")))
+}
+
 pub(crate) fn threads_grow(facts: &Facts<'_>) -> Option<Seen> {
     grows(facts, Kind::Threads)
 }
 
 pub(crate) fn threads_stay(facts: &Facts<'_>) -> Option<Seen> {
     stays(facts, Kind::Threads)
+}
+
+pub(crate) fn threads_go_on(facts: &Facts<'_>) -> Option<Seen> {
+    goes_on(facts, Kind::Threads)
 }
 
 pub(crate) fn ports_grow(facts: &Facts<'_>) -> Option<Seen> {
@@ -204,12 +240,20 @@ pub(crate) fn ports_stay(facts: &Facts<'_>) -> Option<Seen> {
     stays(facts, Kind::Ports)
 }
 
+pub(crate) fn ports_go_on(facts: &Facts<'_>) -> Option<Seen> {
+    goes_on(facts, Kind::Ports)
+}
+
 pub(crate) fn descriptors_grow(facts: &Facts<'_>) -> Option<Seen> {
     grows(facts, Kind::Descriptors)
 }
 
 pub(crate) fn descriptors_stay(facts: &Facts<'_>) -> Option<Seen> {
     stays(facts, Kind::Descriptors)
+}
+
+pub(crate) fn descriptors_go_on(facts: &Facts<'_>) -> Option<Seen> {
+    goes_on(facts, Kind::Descriptors)
 }
 
 pub(crate) fn memory_grows(facts: &Facts<'_>) -> Option<Seen> {
@@ -221,9 +265,14 @@ pub(crate) fn memory_stays(facts: &Facts<'_>) -> Option<Seen> {
 }
 
 pub(crate) fn memory_goes_on(facts: &Facts<'_>) -> Option<Seen> {
-    let trend = Turns::new(census(facts)?).goes_on(Kind::Memory)?;
-    let slope = Kind::Memory.amount(trend.slope);
-    Some(line("census", format!("it does not level off: +{slope} per turn in the second half")))
+    goes_on(facts, Kind::Memory)
+}
+
+/// The child ended by itself: who is killed has no time to clean up.
+pub(crate) fn ended_by_itself(facts: &Facts<'_>) -> Option<Seen> {
+    let observation = facts.observation;
+    let exited = matches!(observation.ending, Ending::Exited(_));
+    (exited && observation.stall.is_none()).then_some(Seen::Told)
 }
 
 /// Whether a name in `/dev/shm` is a named semaphore's.

@@ -2,13 +2,13 @@
 //!
 //! Deliberately absent: processes (`leftovers.rs`), and the signs (`growth.rs`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hotfire_plan::model::Phase;
 
 use super::code::Code;
 use super::facts::{Context, Facts};
-use super::finding::{Finding, Growth, LeftBehind};
+use super::finding::{Evidence, Finding, Growth, LeftBehind};
 use super::growth::{Kind, LISTENING, Turns, is_semaphore};
 use super::rule::{Decision, decide};
 use super::rules::LEAK_RULES;
@@ -16,10 +16,14 @@ use super::signature::{new_finding, seal};
 use super::signs::evidence;
 use super::steps::Steps;
 use super::trend::Trend;
-use crate::observe::{CensusBorder, CensusPoint, CensusRecord, Observation, SharedLeft};
+use crate::observe::{
+    CensusBorder, CensusPoint, CensusRecord, Ending, Observation, SharedLeft, without_numbers,
+};
 
 /// Kinds of growing things that are named.
 const KINDS_NAMED_MAX: usize = 4;
+/// The longest extension of a file that tells what it is.
+const EXTENSION_MAX: usize = 8;
 
 /// A leak: its code, its kind in reports, and what is counted.
 struct Leak {
@@ -77,9 +81,21 @@ pub(crate) fn leak_findings(observation: &Observation, context: &Context<'_>) ->
 /// nobody was seen to hold them.
 #[must_use]
 pub fn hints_at_leak(observation: &Observation, context: &Context<'_>) -> bool {
-    let census = observation.census.known();
+    let exited = matches!(observation.ending, Ending::Exited(_));
+    let census = observation.census.known().filter(|_| exited);
     census.is_some_and(|census| !census.shared_unclaimed.is_empty())
         || !leak_findings(observation, context).is_empty()
+}
+
+/// What stands in shared memory after a death that gave no time to clean up: no finding, and
+/// evidence of the death's.
+pub(crate) fn left_at_death(observation: &Observation) -> Option<Evidence> {
+    let census = observation.census.known()?;
+    let first = census.shared_left.first()?;
+    let is_death = !matches!(observation.ending, Ending::Exited(_));
+    let count = census.shared_left.len();
+    let text = format!("{count} names stood there after the death, the first {}", first.name);
+    is_death.then(|| evidence("/dev/shm", text))
 }
 
 fn finding(leak: &Leak, decision: Decision, census: &CensusRecord, steps: &Steps<'_>) -> Finding {
@@ -106,7 +122,7 @@ fn finding(leak: &Leak, decision: Decision, census: &CensusRecord, steps: &Steps
 }
 
 fn grown(leak: &Leak, kind: Kind, census: &CensusRecord) -> (Vec<LeftBehind>, String) {
-    let turns = Turns::new(census);
+    let turns = Turns::new(census, kind);
     let (Some(trend), Some(first), Some(end)) = (turns.trend(kind), turns.first(), turns.end())
     else {
         return (Vec::new(), format!("{} grow", kind.plural()));
@@ -125,11 +141,13 @@ fn grown(leak: &Leak, kind: Kind, census: &CensusRecord) -> (Vec<LeftBehind>, St
         reason = "a rise of things is a small whole number; memory counts as one"
     )]
     let count = if kind == Kind::Memory { 1 } else { rise.max(1.0) as u32 };
+    let more = more(kind, first, end);
     let left = LeftBehind {
         kind: leak.kind.to_owned(),
         count,
-        detail: detail(kind, first, end),
-        step: birth_step(kind, census, first.turn),
+        detail: detail(kind, &more, first, end),
+        mostly: mostly(&more),
+        step: birth_step(kind, &turns),
         growth: Some(growth(trend, &turns)),
     };
     (vec![left], title)
@@ -145,31 +163,32 @@ fn growth(trend: Trend, turns: &Turns<'_>) -> Growth {
     }
 }
 
-/// Which names or targets there are more of, the most first.
-fn detail(kind: Kind, first: &CensusPoint, end: &CensusPoint) -> String {
+/// Which names or targets there are more of, the most first; nothing of memory.
+fn more(kind: Kind, first: &CensusPoint, end: &CensusPoint) -> Vec<(String, u32)> {
     let (before, after) = match kind {
         Kind::Threads => (&first.threads, &end.threads),
         Kind::Descriptors | Kind::Ports => (&first.descriptors, &end.descriptors),
-        Kind::Memory | Kind::Shared => {
-            let (from, to) = (kind.of(first), kind.of(end));
-            return format!("{} became {}", kind.amount(from), kind.amount(to));
-        }
+        Kind::Memory | Kind::Shared => return Vec::new(),
     };
-    let mut more: BTreeMap<&str, u32> = BTreeMap::new();
-    for (what, count) in after {
-        let grown = count.saturating_sub(before.get(what).copied().unwrap_or(0));
-        if grown > 0 && (kind != Kind::Ports || what.starts_with(LISTENING)) {
-            // Each socket has a port of its own.
-            let name = if what.starts_with(LISTENING) {
-                what.trim_end_matches(|letter: char| letter.is_ascii_digit())
-            } else {
-                what.as_str()
-            };
-            *more.entry(name.trim_end()).or_insert(0) += grown;
-        }
+    let is_it = |what: &&String| kind != Kind::Ports || what.starts_with(LISTENING);
+    let mut more: Vec<(String, u32)> = after
+        .keys()
+        .filter(is_it)
+        .map(|what| {
+            let count = |counts: &BTreeMap<String, u32>| counts.get(what).copied().unwrap_or(0);
+            (what.clone(), count(after).saturating_sub(count(before)))
+        })
+        .filter(|(_, grown)| *grown > 0)
+        .collect();
+    more.sort_by_key(|(name, count)| (std::cmp::Reverse(*count), name.clone()));
+    more
+}
+
+fn detail(kind: Kind, more: &[(String, u32)], first: &CensusPoint, end: &CensusPoint) -> String {
+    if kind == Kind::Memory {
+        let (from, to) = (kind.of(first), kind.of(end));
+        return format!("{} became {}", kind.amount(from), kind.amount(to));
     }
-    let mut more: Vec<(&str, u32)> = more.into_iter().collect();
-    more.sort_by_key(|(name, count)| (std::cmp::Reverse(*count), *name));
     let rest = more.len().saturating_sub(KINDS_NAMED_MAX);
     let named: Vec<String> =
         more.iter().take(KINDS_NAMED_MAX).map(|(name, count)| format!("{count} {name}")).collect();
@@ -177,14 +196,36 @@ fn detail(kind: Kind, first: &CensusPoint, end: &CensusPoint) -> String {
     format!("{}{rest}", named.join(", "))
 }
 
-/// The step after which most of them appeared, where every step's border was looked at.
-fn birth_step(kind: Kind, census: &CensusRecord, first_turn: u64) -> Option<u32> {
+/// The kinds that there are at least half as many more of as of the first, in words that stay the
+/// same from run to run.
+fn mostly(more: &[(String, u32)]) -> Option<String> {
+    let (_, most) = more.first()?;
+    let kinds = more.iter().filter(|(_, count)| count.saturating_mul(2) >= *most);
+    let kinds: BTreeSet<String> = kinds.map(|(name, _)| lasting_name(name)).collect();
+    Some(Vec::from_iter(kinds).join(" + "))
+}
+
+/// A name without what changes from run to run and from machine to machine: numbers, and where a
+/// file lies.
+fn lasting_name(name: &str) -> String {
+    let is_device = name.starts_with("/dev/") && !name.starts_with("/dev/shm/");
+    if name.starts_with('/') && !is_device {
+        let file = name.trim_end_matches(" (deleted)").rsplit('/').next().unwrap_or_default();
+        let is_word = |extension: &&str| {
+            (1..=EXTENSION_MAX).contains(&extension.len())
+                && extension.chars().all(|letter| letter.is_ascii_lowercase())
+        };
+        let extension = file.rsplit_once('.').map(|(_, extension)| extension).filter(is_word);
+        return extension.map_or("file".to_owned(), |extension| format!("file .{extension}"));
+    }
+    without_numbers(name)
+}
+
+/// The step after which most of them appeared, where the borders of steps were looked at.
+fn birth_step(kind: Kind, turns: &Turns<'_>) -> Option<u32> {
     let mut gained: BTreeMap<u32, f64> = BTreeMap::new();
-    for pair in census.points.windows(2) {
-        let [before, after] = pair else { continue };
-        if after.border == CensusBorder::Step && after.turn >= first_turn {
-            *gained.entry(after.step).or_insert(0.0) += kind.of(after) - kind.of(before);
-        }
+    for (before, after) in turns.steps() {
+        *gained.entry(after.step).or_insert(0.0) += kind.of(after) - kind.of(before);
     }
     let (step, most) = gained.into_iter().max_by(|left, right| left.1.total_cmp(&right.1))?;
     (most > 0.0 && step > 0).then_some(step)
@@ -204,7 +245,7 @@ fn outlived(leak: &Leak, census: &CensusRecord) -> (Vec<LeftBehind>, String) {
     let step = names.iter().map(|shared| shared.step).find(|step| *step > 0 && knows_steps);
     let removed = names.iter().filter(|shared| shared.was_removed).count();
     let count = u32::try_from(names.len()).unwrap_or(u32::MAX);
-    let turns = Turns::new(census);
+    let turns = Turns::new(census, Kind::Shared);
     let trend = turns.trend(Kind::Shared).filter(|trend| trend.low > 0.0);
     let rate = trend.map(|trend| format!(", +{} per turn", Kind::Shared.amount(trend.slope)));
     let title = format!("{count} {noun} outlived the process{}", rate.unwrap_or_default());
@@ -213,6 +254,7 @@ fn outlived(leak: &Leak, census: &CensusRecord) -> (Vec<LeftBehind>, String) {
         kind: leak.kind.to_owned(),
         count,
         detail: format!("/dev/shm/{first}; {removed} of {count} removed after the run"),
+        mostly: None,
         step,
         growth: trend.map(|trend| growth(trend, &turns)),
     };

@@ -78,6 +78,7 @@ fn left_behind(orphans: &[(&Descendant, u64)]) -> Vec<LeftBehind> {
                 kind: "process".to_owned(),
                 count: 1,
                 detail: orphan.command.clone(),
+                mostly: None,
                 step,
                 growth: None,
             }),

@@ -171,12 +171,12 @@ pub const HANG_RULES: &[Rule] = &[Rule {
 }];
 
 macro_rules! growth_rule {
-    ($name:literal, $text:literal, $grows:path, $stays:path) => {
+    ($name:literal, $text:literal, $grows:path, $stays:path, $goes_on:path) => {
         Rule {
             name: $name,
             class: $name,
             text: $text,
-            signs: &[sign("grows", $grows), sign("stays", $stays)],
+            signs: &[sign("grows", $grows), sign("stays", $stays), sign("goes-on", $goes_on)],
         }
     };
 }
@@ -187,40 +187,46 @@ pub const LEAK_RULES: &[Rule] = &[
         "thread-leak",
         "each turn starts threads that do not end",
         growth::threads_grow,
-        growth::threads_stay
+        growth::threads_stay,
+        growth::threads_go_on
     ),
     growth_rule!(
         "port-leak",
         "each turn opens a listening socket that is not closed",
         growth::ports_grow,
-        growth::ports_stay
+        growth::ports_stay,
+        growth::ports_go_on
     ),
     growth_rule!(
         "fd-leak",
         "each turn opens descriptors that are not closed",
         growth::descriptors_grow,
-        growth::descriptors_stay
+        growth::descriptors_stay,
+        growth::descriptors_go_on
     ),
     Rule {
         name: "semaphore-leak",
         class: "semaphore-leak",
         text: "a named semaphore is made and never unlinked",
-        signs: &[sign("semaphores-left", growth::semaphores_left)],
+        signs: &[
+            sign("semaphores-left", growth::semaphores_left),
+            sign("ended-by-itself", growth::ended_by_itself),
+        ],
     },
     Rule {
         name: "shm-leak",
         class: "shm-leak",
         text: "named shared memory is made and never unlinked",
-        signs: &[sign("segments-left", growth::segments_left)],
-    },
-    Rule {
-        name: "memory-growth",
-        class: "memory-growth",
-        text: "each turn keeps memory that the next one does not use",
         signs: &[
-            sign("grows", growth::memory_grows),
-            sign("stays", growth::memory_stays),
-            sign("goes-on", growth::memory_goes_on),
+            sign("segments-left", growth::segments_left),
+            sign("ended-by-itself", growth::ended_by_itself),
         ],
     },
+    growth_rule!(
+        "memory-growth",
+        "each turn keeps memory that the next one does not use",
+        growth::memory_grows,
+        growth::memory_stays,
+        growth::memory_goes_on
+    ),
 ];

@@ -68,6 +68,8 @@ pub(crate) fn seal(mut finding: Finding, in_flight: &[FindingStep], steps: &Step
         let function = culprit.function.as_deref().map(bare_function);
         basis.extend(function.map(|function| format!("function={function}")));
     }
+    let mostly = finding.left_behind.first().and_then(|left| left.mostly.as_deref());
+    basis.extend(mostly.map(|mostly| format!("mostly={mostly}")));
     finding.signature = Signature { version: VERSION, value: hash(&basis), basis };
     finding.id.clone_from(&finding.signature.value);
     finding

@@ -8,7 +8,7 @@ use super::environment::environment_finding;
 use super::facts::Context;
 use super::finding::{Finding, OutputTail};
 use super::hang::{freeze_finding, stall_finding};
-use super::leaks::leak_findings;
+use super::leaks::{leak_findings, left_at_death};
 use super::leftovers::orphans_finding;
 use super::signs::evidence;
 use crate::observe::{DescendantEnd, Fact, Observation, Stream};
@@ -42,6 +42,9 @@ fn lifecycle_findings(observation: &Observation, context: &Context<'_>) -> Vec<F
     findings.extend(freeze_finding(observation, context));
     findings.extend(orphans_finding(observation, context));
     findings.extend(leak_findings(observation, context));
+    if let Some(first) = findings.first_mut() {
+        first.evidence.extend(left_at_death(observation));
+    }
     if findings.is_empty() {
         // With another finding, a wrong order of releases is its consequence or its cause, and
         // is told there; alone it is a finding.

@@ -80,11 +80,11 @@ pub(crate) const PAGES: &[Page] = &[
     page!(
         "L410",
         "threads stay from turn to turn",
-        "After each turn of the plan's loop there are more threads than before, and they are still there\n\
-         \x20 at the end, after a grace period.",
+        "Turn after turn of a loop there are more threads than before. They are still there at the end,\n\
+         \x20 after a grace period, and the growth does not level off.",
         "The kernel's list of the process's threads, counted after each turn (and after each step with\n\
          \x20 `--census steps`). The slope is the median of the slopes between all pairs of turns, with its\n\
-         \x20 95 % interval; the first quarter of the turns is left out.",
+         \x20 95 % interval; the first quarter of the turns is left out. Fewer than ten turns tell nothing.",
         "A worker pool that is made anew and not stopped, detached threads that wait for work that never\n\
          \x20 comes.",
         "Look at the threads' names; run with `--census steps` to see the step they are born in; join\n\
@@ -112,9 +112,10 @@ pub(crate) const PAGES: &[Page] = &[
         "named semaphores outlive the process",
         "Names of POSIX semaphores stand in /dev/shm after the last process of the run has ended. They\n\
          \x20 stay until the machine restarts. Hotfire removed those that the run was seen to hold.",
-        "The names in /dev/shm before and after the run; a name is the run's when the child mapped it at\n\
-         \x20 a step border. Others are listed as unclaimed.",
-        "sem_open without sem_unlink, a crash or kill between the two, a pool whose cleanup did not run.",
+        "The names in /dev/shm before and after the run; a name is the run's when the child mapped or\n\
+         \x20 opened it at a step border, and no process outside of the run still does. Others are left\n\
+         \x20 there and told. After a crash or a kill the names are evidence of that death, no finding.",
+        "sem_open without sem_unlink, a pool whose cleanup did not run.",
         "Unlink the name right after it was opened by all who need it, or use an unnamed semaphore.",
     ),
     page!(
@@ -124,7 +125,7 @@ pub(crate) const PAGES: &[Page] = &[
          \x20 keep their memory until the machine restarts. Hotfire removed those that the run was seen\n\
          \x20 to hold.",
         "As L413.",
-        "shm_open without shm_unlink, a crash or kill between the two.",
+        "shm_open without shm_unlink, on an error path or at the exit.",
         "Unlink the name right after it was mapped by all who need it, or use memfd_create.",
     ),
     page!(

@@ -118,19 +118,16 @@ impl Run {
             (None, Some((ending, _))) => ending.clone(),
             _ => Ending::Ended,
         };
+        let beat_us = self.job.limits.beat_ms * 1000;
+        let recorder = recorded(&self.recorder, self.job.ledger, ended_ns, beat_us);
         Observation {
-            recorder: recorded(
-                &self.recorder,
-                self.job.ledger,
-                ended_ns,
-                self.job.limits.beat_ms * 1000,
-            ),
+            census: self.counts.finish(self.job.census, traced, &recorder),
+            recorder,
             plan: self.job.plan,
             seed: self.job.seed,
             mode: self.mode,
             traced,
             mode_note: self.mode_note,
-            census: self.counts.finish(self.job.census, traced),
             ending,
             crash: self.crash,
             stall: self.stall,

@@ -84,6 +84,10 @@ impl Sampler {
 impl Supervisor {
     /// Looks at the run; sets its stall when it will not go on by itself.
     pub(super) fn check_progress(&mut self) {
+        if self.run.as_ref().is_some_and(|run| run.counts.is_holding()) {
+            // It is we who keep it from going on.
+            return;
+        }
         let now = monotonic_ns();
         let places = self.endless_places();
         let Some(run) = &mut self.run else { return };
@@ -92,7 +96,9 @@ impl Supervisor {
             run.exiting_since_ns.get_or_insert(now);
         }
         let limits = run.job.limits;
-        let over = |since: u64, limit_ms: u64| now.saturating_sub(since) > limit_ms * 1_000_000;
+        let over = |since: u64, limit_ms: u64| {
+            now.saturating_sub(since + run.counts.held_ns()) > limit_ms * 1_000_000
+        };
         let step = progress.as_ref().and_then(|seen| oldest_step(seen, run.begun_ns, now));
         let (reason, since) = if run.sampler.take(places) {
             (StallReason::EndlessWait, run.sampler.quiet_since_ns)

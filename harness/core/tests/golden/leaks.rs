@@ -1,6 +1,6 @@
 //! Leaks: each rule's case and near-miss twins from stored counts, and what their findings say.
 
-use hotfire_core::observe::{CensusBorder, CensusPoint, CensusRecord, Fact, SharedLeft};
+use hotfire_core::observe::{CensusBorder, CensusPoint, CensusRecord, Ending, Fact, SharedLeft};
 
 use crate::build::{Case, healthy};
 use crate::rules::RuleCases;
@@ -54,12 +54,9 @@ fn descriptors(what: impl Fn(u32) -> String, count: impl Fn(u32) -> u32, end: u3
     })
 }
 
-/// Listening sockets have a port each.
 fn ports(count: impl Fn(u32) -> u32, end: u32) -> Case {
     turns(end, |point, turn| {
-        for port in 0..count(turn) {
-            point.descriptors.insert(format!("listening tcp port {}", 40_000 + port), 1);
-        }
+        point.descriptors.insert("listening tcp port N".to_owned(), count(turn));
     })
 }
 
@@ -70,6 +67,12 @@ fn memory(bytes: impl Fn(u32) -> u64, end: u32) -> Case {
 fn left(name: &str) -> Case {
     let shared = SharedLeft { name: name.to_owned(), step: 2, was_removed: true };
     with_census(|census| census.shared_left.push(shared))
+}
+
+/// The same, but the process dies: it had no time to clean up.
+fn killed(mut case: Case) -> Case {
+    case.observation.ending = Ending::Signaled(9);
+    case
 }
 
 /// A loop without growth.
@@ -86,6 +89,21 @@ fn once(turn: u32) -> u32 {
     if turn < 9 { 1 } else { 9 }
 }
 
+/// It jumps twice: two initialisations.
+fn twice(turn: u32) -> u32 {
+    once(turn) + if turn < 17 { 0 } else { 8 }
+}
+
+/// A cache that fills up in two thirds of the turns.
+fn filling(turn: u32) -> u32 {
+    1 + turn.min(16)
+}
+
+/// Two more in the last turns, none before: too few to tell from what comes and goes.
+fn late(turn: u32) -> u32 {
+    turn.max(16) / 4
+}
+
 fn log() -> String {
     "/var/log/engine".to_owned()
 }
@@ -98,12 +116,23 @@ pub(crate) fn cases() -> Vec<RuleCases> {
             rule: "thread-leak",
             fires: threads(|turn| 1 + turn, TURNS),
             // The second twin's threads are gone after the grace period.
-            twins: vec![threads(once, TURNS), threads(|turn| 1 + turn, 1)],
+            twins: vec![
+                threads(once, TURNS),
+                threads(|turn| 1 + turn, 1),
+                threads(filling, TURNS),
+                threads(twice, TURNS),
+                threads(late, TURNS),
+            ],
         },
         RuleCases {
             rule: "port-leak",
             fires: ports(|turn| turn, TURNS),
-            twins: vec![ports(once, TURNS), ports(|turn| turn, 1)],
+            twins: vec![
+                ports(once, TURNS),
+                ports(|turn| turn, 1),
+                ports(filling, TURNS),
+                ports(late, TURNS),
+            ],
         },
         RuleCases {
             rule: "fd-leak",
@@ -111,6 +140,9 @@ pub(crate) fn cases() -> Vec<RuleCases> {
             twins: vec![
                 descriptors(|_| log(), once, TURNS),
                 descriptors(|_| log(), |turn| turn, 1),
+                descriptors(|_| log(), filling, TURNS),
+                descriptors(|_| log(), twice, TURNS),
+                descriptors(|_| log(), late, TURNS),
                 // A file per turn, and the last one closed each time.
                 descriptors(|turn| format!("/tmp/{turn}"), |_| 1, TURNS),
             ],
@@ -118,12 +150,12 @@ pub(crate) fn cases() -> Vec<RuleCases> {
         RuleCases {
             rule: "semaphore-leak",
             fires: left("sem.engine-7"),
-            twins: vec![left("engine-7"), unclaimed()],
+            twins: vec![left("engine-7"), unclaimed(), killed(left("sem.engine-7"))],
         },
         RuleCases {
             rule: "shm-leak",
             fires: left("engine-7"),
-            twins: vec![left("sem.engine-7"), unclaimed()],
+            twins: vec![left("sem.engine-7"), unclaimed(), killed(left("engine-7"))],
         },
         RuleCases {
             rule: "memory-growth",
@@ -178,6 +210,65 @@ fn the_step_of_birth_is_the_one_after_which_there_are_more() {
     assert!(finding.title.ends_with(", born in step 2 `load a tiny`"), "{}", finding.title);
 }
 
+/// Of a long loop few turns are looked at: what was born in the others is no step's.
+#[test]
+fn turns_that_are_not_looked_at_have_no_step_of_birth() {
+    let mut case = threads(|turn| 1 + 8 * turn, TURNS);
+    let Fact::Known(census) = &mut case.observation.census else { panic!("set above") };
+    let mut points = Vec::new();
+    for mut after in census.points.drain(..) {
+        if after.border == CensusBorder::Turn {
+            after.turn *= 8;
+            let threads = after.threads["ref-worker"];
+            let step = |step: u32, threads: u32| {
+                let mut point = CensusPoint { border: CensusBorder::Step, step, ..after.clone() };
+                point.threads.insert("ref-worker".to_owned(), threads);
+                point
+            };
+            // One is born in the unload; the seven others in turns between.
+            points.extend([step(3, threads - 1), step(2, threads - 1), step(3, threads)]);
+        }
+        points.push(after);
+    }
+    census.points = points;
+    assert_eq!(case.finding().left_behind[0].step, Some(3));
+}
+
+#[test]
+fn a_loop_that_leaks_is_found_beside_a_longer_one() {
+    let mut case = threads(|turn| 1 + turn, TURNS);
+    let Fact::Known(census) = &mut case.observation.census else { panic!("set above") };
+    let last = census.points.pop().unwrap();
+    let mut quiet = point(CensusBorder::Turn, 4, 0);
+    quiet.threads.insert("ref-worker".to_owned(), 1 + TURNS);
+    census.points.extend((0..64).map(|turn| CensusPoint { turn, ..quiet.clone() }));
+    census.points.push(last);
+    assert_eq!(case.finding().class, "thread-leak");
+}
+
+#[test]
+fn what_grows_is_part_of_the_identity_and_numbers_and_places_are_not() {
+    let of = |what: &'static str| descriptors(move |_| what.to_owned(), |turn| turn, TURNS);
+    let id = |what: &'static str| of(what).finding().id;
+    let mostly = |what: &'static str| of(what).finding().left_behind[0].mostly.clone().unwrap();
+    assert_eq!(mostly("/models/v7/tiny.gguf"), "file .gguf");
+    assert_eq!(mostly("/tmp/tmp8Xk2"), "file");
+    assert_eq!(mostly("/dev/shm/ring.3f"), "file");
+    assert_eq!(mostly("/dev/nvidia0"), "/dev/nvidiaN");
+    assert_eq!(id("/models/v7/tiny.gguf"), id("/home/models/other.gguf"));
+    assert_ne!(id("/models/v7/tiny.gguf"), id("socket"));
+    assert_ne!(id("[eventfd]"), id("pipe"));
+}
+
+#[test]
+fn what_a_death_leaves_is_told_with_the_death() {
+    let case = killed(left("engine-7"));
+    let finding = case.finding();
+    assert_ne!(finding.status, "LEAK");
+    let text = "1 names stood there after the death, the first engine-7";
+    assert!(finding.evidence.iter().any(|line| line.text == text), "{:#?}", finding.evidence);
+}
+
 #[test]
 fn few_turns_and_no_census_say_nothing() {
     let mut case = threads(|turn| 1 + turn, TURNS);
@@ -204,7 +295,7 @@ fn memory_beside_another_leak_is_its_consequence() {
 fn a_listening_socket_is_one_leak_not_two() {
     let finding = ports(|turn| turn, TURNS).finding();
     assert_eq!((finding.class.as_str(), finding.code.as_str()), ("port-leak", "L412"));
-    assert_eq!(finding.left_behind[0].detail, "17 listening tcp port");
+    assert_eq!(finding.left_behind[0].detail, "17 listening tcp port N");
 }
 
 #[test]
