@@ -7,8 +7,8 @@
 use std::collections::BTreeMap;
 
 use hotfire_core::campaign::{Attempt, CampaignReport, Subject, SubjectReport};
-use hotfire_core::diagnose::{Evidence, LikelyCause};
-use hotfire_core::judge::{SoakVerdict, judge_soak};
+use hotfire_core::diagnose::{Evidence, Finding, LikelyCause};
+use hotfire_core::judge::{SoakRuns, SoakVerdict, judge_soak};
 use hotfire_core::report::Unavailable;
 use hotfire_plan::scenario::Expectation;
 use hotfire_plan::{Program, Soaked};
@@ -97,7 +97,7 @@ impl Soaks {
                 campaign.subjects.iter().position(|report| report.subject == *wanted)
             };
             let (alone, soak) = (place(&pair.alone), place(&pair.soak));
-            let alone = alone.and_then(|index| campaign.subjects.get(index)).map(Alone::of);
+            let alone = alone.and_then(|index| campaign.subjects.get(index)).map(Lives::of);
             let soak = soak.and_then(|index| campaign.subjects.get_mut(index));
             if let (Some(alone), Some(soak)) = (alone, soak) {
                 judge(pair, &alone, soak);
@@ -116,36 +116,47 @@ impl Soaks {
     }
 }
 
-/// How a plan did in processes of its own.
-struct Alone {
+/// What became of the runs that were observed. What is left behind is no failure here: it grows
+/// with the cycles, and no cycle ends of it.
+#[derive(Default)]
+struct Lives {
     passed: u32,
     failed: u32,
 }
 
-impl Alone {
+impl Lives {
     fn of(report: &SubjectReport) -> Self {
-        let passes = |it: &&Attempt| it.findings.is_empty() && it.skip.is_none();
-        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-        Self {
-            passed: count(report.attempts.iter().filter(passes).count()),
-            failed: report.verdict.failed,
+        let mut lives = Self::default();
+        for attempt in report.attempts.iter().filter(|attempt| attempt.skip.is_none()) {
+            match attempt.findings.first() {
+                Some(finding) if finding.code.starts_with('E') => {}
+                _ if failure(attempt).is_some() => lives.failed += 1,
+                _ => lives.passed += 1,
+            }
         }
+        lives
     }
 }
 
-fn judge(pair: &Pair, alone: &Alone, soak: &mut SubjectReport) {
-    let failing = soak.attempts.iter().filter(|attempt| is_failure(attempt));
-    let cycles: Vec<Option<u32>> = failing.map(|attempt| cycle(attempt, &pair.soaked)).collect();
-    if cycles.is_empty() || pair.soak.expect != Expectation::Pass {
+fn judge(pair: &Pair, alone: &Lives, soak: &mut SubjectReport) {
+    let failures: Vec<&Finding> = soak.attempts.iter().filter_map(failure).collect();
+    let cycles: Vec<Option<u32>> =
+        failures.iter().map(|finding| cycle(finding, &pair.soaked)).collect();
+    let Some(id) = failures.first().map(|finding| finding.id.clone()) else { return };
+    if pair.soak.expect != Expectation::Pass {
         return;
     }
     if alone.failed > 0 {
         explain(soak, "it fails in processes of its own, too".to_owned());
         return;
     }
-    // What failed after the last cycle, or in a hammer, failed in the last cycle at the latest.
-    let latest: Vec<u32> = cycles.iter().map(|it| it.unwrap_or(pair.soaked.cycles)).collect();
-    let verdict = judge_soak(alone.passed, &latest);
+    let Lives { passed, failed } = Lives::of(soak);
+    let verdict = judge_soak(SoakRuns {
+        alone: alone.passed,
+        cycles: pair.soaked.cycles,
+        passed,
+        failed_in: &cycles,
+    });
     let conclusion = match verdict {
         SoakVerdict::LeftOver => CAUSE.to_owned(),
         SoakVerdict::MayBeChance { runs } => {
@@ -155,13 +166,12 @@ fn judge(pair: &Pair, alone: &Alone, soak: &mut SubjectReport) {
     let place = place(&cycles, pair.soaked.cycles);
     let claim = format!("only in one process, {place}: {conclusion}");
     let counts = format!(
-        "{} of {} soaks failed; in processes of their own {passed} of {passed} passed",
-        soak.verdict.failed,
-        soak.verdict.runs,
-        passed = alone.passed
+        "{failed} of {} soaks failed; in processes of their own {alone} of {alone} passed",
+        failed + passed,
+        alone = alone.passed
     );
     explain(soak, format!("{claim} ({counts})"));
-    tell(soak, [claim, counts], verdict);
+    tell(soak, &id, [claim, counts], verdict);
 }
 
 /// What the baseline says of it stays.
@@ -170,13 +180,15 @@ fn explain(soak: &mut SubjectReport, text: String) {
     soak.verdict.reason = Some(known.map_or(text.clone(), |known| format!("{known}; {text}")));
 }
 
-fn is_failure(attempt: &Attempt) -> bool {
-    attempt.findings.first().is_some_and(|finding| !finding.code.starts_with('E'))
+/// What ended the run, or went wrong in a step.
+fn failure(attempt: &Attempt) -> Option<&Finding> {
+    attempt.findings.first().filter(|it| !it.code.starts_with('E') && !it.is_left_behind())
 }
 
-/// The cycle of the step that the run's finding is about.
-fn cycle(attempt: &Attempt, soaked: &Soaked) -> Option<u32> {
-    let step = attempt.findings.first()?.step.as_ref()?;
+/// The cycle of the step that the finding is about. `None`: it came after the last cycle, or in a
+/// hammer.
+fn cycle(finding: &Finding, soaked: &Soaked) -> Option<u32> {
+    let step = finding.step.as_ref()?;
     soaked.cycle_of(step.index, step.iteration)
 }
 
@@ -192,8 +204,7 @@ fn place(cycles: &[Option<u32>], of: u32) -> String {
 
 /// Puts the comparison into the finding. A cause that was named by what the crash itself shows
 /// stays.
-fn tell(soak: &mut SubjectReport, facts: [String; 2], verdict: SoakVerdict) {
-    let Some(id) = soak.verdict.finding_id.clone() else { return };
+fn tell(soak: &mut SubjectReport, id: &str, facts: [String; 2], verdict: SoakVerdict) {
     let findings = soak
         .attempts
         .iter_mut()

@@ -17,5 +17,5 @@ pub use exit::exit_code;
 pub use gate::{Sighting, judge_entries, judge_known};
 pub use interval::{Rate, clopper_pearson, passes_needed, wilson};
 pub use known::{BaselineEntry, EntryState, KnownIssue};
-pub use soak::{SoakVerdict, judge_soak};
+pub use soak::{SoakRuns, SoakVerdict, judge_soak};
 pub use verdict::{PlanVerdict, RunResult, Verdict, judge};
