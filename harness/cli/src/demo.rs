@@ -74,7 +74,7 @@ pub(crate) fn demo(
         seconds: begun.elapsed().as_secs_f64(),
     };
     let report = assemble(&campaign, &invocation);
-    let kept = Store::at(&args.out).keep(&report, &campaign);
+    let kept = Store::at(&args.out).keep_findings(&campaign);
     let [first, second] = [0, 1].map(|index| {
         let wanted = subjects.get(index);
         let found = campaign.subjects.iter().find(|it| Some(&it.subject) == wanted);

@@ -48,7 +48,7 @@ fn folder_of(file: &Path) -> PathBuf {
     folder.map_or_else(|| PathBuf::from("."), PathBuf::from)
 }
 
-/// The same for two names of one file: links are followed, as writing follows them.
+/// The same for two names of one file: links are followed, as `replace` follows them.
 fn real_place(file: &Path) -> PathBuf {
     if is_output(file) {
         return file.to_owned();

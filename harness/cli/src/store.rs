@@ -16,6 +16,7 @@ use hotfire_plan::{Plan, plan_id, shell_quote};
 use serde::{Deserialize, Serialize};
 
 use crate::error::CliError;
+use crate::replace::replace;
 
 /// Where findings are kept when nobody says otherwise.
 pub(crate) const DEFAULT: &str = ".hotfire";
@@ -76,6 +77,15 @@ impl Store {
         if report.findings.is_empty() && !self.folder.is_dir() {
             return Ok(());
         }
+        self.keep_findings(campaign)?;
+        write_kept(&self.folder.join("report.json"), report)
+    }
+
+    /// Keeps findings alone: the last report stays that of the user's own run.
+    pub(crate) fn keep_findings(&self, campaign: &CampaignReport) -> Result<(), CliError> {
+        if campaign.subjects.iter().all(|subject| subject.first_findings().next().is_none()) {
+            return Ok(());
+        }
         let folder = self.findings();
         std::fs::create_dir_all(&folder)
             .map_err(|error| CliError::Keep { path: folder.clone(), error })?;
@@ -98,7 +108,7 @@ impl Store {
                 write_kept(&folder.join(name), &kept)?;
             }
         }
-        write_kept(&self.folder.join("report.json"), report)
+        Ok(())
     }
 
     /// The one finding whose id begins so.
@@ -219,20 +229,6 @@ pub(crate) fn write_project(path: &Path, text: &str) -> Result<(), CliError> {
     let made = folder.map_or(Ok(()), std::fs::create_dir_all);
     let written = made.and_then(|()| replace(path, text));
     written.map_err(|error| CliError::WriteProject { path: path.to_owned(), error })
-}
-
-/// Writes beside the file first, so that a full disk never leaves half a file in its place.
-fn replace(path: &Path, text: &str) -> Result<(), std::io::Error> {
-    // A device or pipe is written as it is.
-    if std::fs::metadata(path).is_ok_and(|data| !data.is_file()) {
-        return std::fs::write(path, text);
-    }
-    let beside = path.with_extension(format!("{}.tmp", std::process::id()));
-    let written = std::fs::write(&beside, text).and_then(|()| std::fs::rename(&beside, path));
-    written.inspect_err(|_| {
-        // The first error is the one to tell.
-        let _ = std::fs::remove_file(&beside);
-    })
 }
 
 /// Reads a JSON file of ours.

@@ -26,6 +26,10 @@ fn assert_has(done: &Done, texts: &[&str]) {
 
 fn demo_shows_all_three() {
     let workshop = Workshop::new();
+    let own = workshop.run(&["run", "--plan", "create a = reference; load a nosuch; exit"]);
+    assert_eq!(own.status, 100, "{}", own.stderr);
+    let report = || std::fs::read(workshop.path(".hotfire/report.json")).unwrap();
+    let of_own_run = report();
     let begun = Instant::now();
     let done = workshop.run(&["demo"]);
     let took = begun.elapsed();
@@ -54,6 +58,7 @@ fn demo_shows_all_three() {
     let (_, id) = done.stdout.split_once("see it whole: hotfire show ").unwrap();
     let shown = workshop.run(&["show", id.lines().next().unwrap()]);
     assert_eq!(shown.status, 0, "{}", shown.stderr);
+    assert!(report() == of_own_run, "the report of the user's own run stays");
     assert_eq!(workshop.survivors(Duration::from_secs(2)), []);
     assert!(workshop.scratch_folders().is_empty());
 }

@@ -15,6 +15,7 @@
 
 mod census;
 mod errors;
+mod files;
 mod first;
 mod gate;
 mod github;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
     let cases = [
         replay::CASES,
         errors::CASES,
+        files::CASES,
         first::CASES,
         soak::CASES,
         gate::CASES,
