@@ -59,13 +59,6 @@ struct ExportInThread {
   int fd = -1;
 };
 
-// What `count` tokens are before anybody writes them.
-Produced unwritten(std::uint64_t count) {
-  Fnv digest;
-  for (std::uint64_t at = 0; at < count; ++at) digest.add(kBeginToken);
-  return {digest.value(), count};
-}
-
 }  // namespace
 
 Engine::Engine(const Options& options, std::unique_ptr<Ledger> ledger)
@@ -77,6 +70,8 @@ Engine::Engine(const Options& options, std::unique_ptr<Ledger> ledger)
   const Pool::Shape shape{"ref-worker", 2, true};
   pool_ = std::make_unique<Pool>(*ledger_, entry_.id(), shape, options_);
   sessions_ = std::make_unique<SessionStore>(*ledger_, *device_);
+  blank_ = std::make_shared<Model>(*ledger_, entry_.id(), 0, options_.defects);
+  blank_->make_blank();
   if (options_.monitor) {
     const bool left_to_base = options_.defects.pure_virtual;
     monitor_ = std::make_unique<Monitor>(*ledger_, entry_.id(), tokens_, left_to_base);
@@ -102,6 +97,7 @@ void Engine::release_memory() {
   if (options_.defects.device_teardown) device_.reset();
   sessions_.reset();
   model_.reset();
+  blank_.reset();
   active_source_ = 0;
   device_.reset();
   process_.reset();
@@ -192,14 +188,15 @@ void Engine::swap(int fd, std::uint64_t source) {
 
 std::shared_ptr<Model> Engine::current_model() {
   std::lock_guard models(model_mutex_);
-  return model_;
+  return model_ != nullptr ? model_ : blank_;
 }
 
 Engine::Lease Engine::lease() {
   std::lock_guard sessions(session_mutex_);
   if (options_.defects.swap_deadlock) busy_for(options_.window(kSwapWindowNs));
   Lease lease{current_model(), nullptr};
-  if (lease.model == nullptr) throw Illegal("no model is loaded");
+  if (lease.model == blank_ && !options_.defects.accepts_illegal)
+    throw Illegal("no model is loaded");
   lease.model->read_rest();
   if (options_.defects.unload_during_generate) lease.model = borrowed(lease.model);
   lease.session = &sessions_->acquire(lease.model->shape());
@@ -218,11 +215,14 @@ std::vector<std::uint8_t> Engine::prepare_prompt(Bytes prompt) {
   return folded;
 }
 
+Unchecked Engine::unchecked_by_generate() const noexcept {
+  if (options_.defects.generate_during_load) return Unchecked::end_of_load;
+  return options_.defects.accepts_illegal ? Unchecked::model : Unchecked::nothing;
+}
+
 Produced Engine::generate(std::uint64_t count, Bytes prompt) {
-  if (options_.defects.accepts_illegal && active_source_ == 0) return unwritten(count);
-  const bool during_load = options_.defects.generate_during_load;
-  if (during_load) busy_for(options_.window(kLoadWindowNs) / 4);
-  const Use use(gate_, during_load);
+  if (options_.defects.generate_during_load) busy_for(options_.window(kLoadWindowNs) / 4);
+  const Use use(gate_, unchecked_by_generate());
   register_exit_handler();
   pool_->start(device_->arena());
   const std::vector<std::uint8_t> folded = prepare_prompt(prompt);

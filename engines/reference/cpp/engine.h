@@ -61,7 +61,9 @@ class Engine {
     Session* session;
   };
 
+  // The model in use; without one the blank model. Never null while the engine is alive.
   std::shared_ptr<Model> current_model();
+  Unchecked unchecked_by_generate() const noexcept;
   std::shared_ptr<Model> make_model(std::uint64_t source) const;
   std::unique_ptr<Prefetcher> prefetch(int fd) const;
   void load_model(int fd, std::uint64_t source);
@@ -72,7 +74,6 @@ class Engine {
   Produced run(Lease& lease, std::uint64_t count, const std::vector<std::uint8_t>& prompt);
   Produced encode(const Model& model, int fd, std::uint64_t milliseconds);
   Produced export_in_thread(int fd, std::uint64_t milliseconds);
-  Produced export_in_child(int fd, std::uint64_t milliseconds);
   void check_cancelled(std::uint64_t epoch) const;
   void release_memory();
   void release_memory_first();
@@ -90,6 +91,7 @@ class Engine {
   std::mutex session_mutex_;
   std::unique_ptr<SessionStore> sessions_;
   std::mutex model_mutex_;
+  std::shared_ptr<Model> blank_;  // what there is before a load: nobody may compute with it
   std::shared_ptr<Model> model_;
   std::atomic<std::uint64_t> tokens_{0};
   std::unique_ptr<Monitor> monitor_;

@@ -66,10 +66,19 @@ void Gate::end_unload() noexcept {
   set(Phase::created);
 }
 
-void Gate::enter(bool even_while_loading) {
+bool Gate::passes(Unchecked unchecked) const noexcept {
+  switch (phase_) {
+    case Phase::ready: return true;
+    case Phase::loading: return unchecked == Unchecked::end_of_load;
+    case Phase::created:
+    case Phase::failed: return unchecked == Unchecked::model;
+    default: return false;
+  }
+}
+
+void Gate::enter(Unchecked unchecked) {
   std::lock_guard lock(mutex_);
-  const bool passes = phase_ == Phase::ready || (even_while_loading && phase_ == Phase::loading);
-  if (!passes) refuse();
+  if (!passes(unchecked)) refuse();
   ++users_;
 }
 

@@ -12,6 +12,9 @@ namespace hotfire::reference {
 // What the engine says of itself; the numbers cross the bridge.
 enum class State : std::uint8_t { created = 0, loading = 1, ready = 2, released = 3, failed = 4 };
 
+// Which check of a user a defect leaves out.
+enum class Unchecked { nothing, end_of_load, model };
+
 class Gate {
  public:
   // Never blocks.
@@ -24,8 +27,8 @@ class Gate {
   void begin_unload(bool at_once = false);
   void end_unload() noexcept;
 
-  // Counts the caller as a user of the model. `even_while_loading` is a defect's missing check.
-  void enter(bool even_while_loading = false);
+  // Counts the caller as a user of the model.
+  void enter(Unchecked unchecked = Unchecked::nothing);
   void leave() noexcept;
 
   // Refuses when released or shut down; else nothing.
@@ -44,6 +47,7 @@ class Gate {
 
   void set(Phase phase) noexcept;
   bool changing() const noexcept;
+  bool passes(Unchecked unchecked) const noexcept;
   [[noreturn]] void refuse() const;
 
   mutable std::mutex mutex_;
@@ -56,8 +60,8 @@ class Gate {
 // A user of the model, for the length of a scope.
 class Use {
  public:
-  explicit Use(Gate& gate, bool even_while_loading = false) : gate_(gate) {
-    gate_.enter(even_while_loading);
+  explicit Use(Gate& gate, Unchecked unchecked = Unchecked::nothing) : gate_(gate) {
+    gate_.enter(unchecked);
   }
   ~Use() { gate_.leave(); }
   Use(const Use&) = delete;

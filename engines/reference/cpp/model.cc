@@ -62,6 +62,11 @@ Shape read_shape(const MappedFile& file) {
   return shape;
 }
 
+// The extents of a blank model: as small as a model can be.
+constexpr Shape kBlank{kVocabulary, 1, 1, 1};
+// What an arena has beyond its weights, for alignment.
+constexpr std::size_t kSlack = 4096;
+
 }  // namespace
 
 MappedFile::MappedFile(int fd) : data_(nullptr), bytes_(0) {
@@ -85,8 +90,7 @@ void Model::read(const std::shared_ptr<const MappedFile>& mapped) {
   declared_ = number_at<std::uint32_t>(file, 28);
   if (declared_ != kRoles) throw Failed("the model's tensors are not the eight expected");
   if (file.bytes() < kHeaderBytes + declared_ * kEntryBytes) throw Failed("the model is cut short");
-  const std::size_t slack = 4096;
-  arena_.emplace(weights_in(shape_) * sizeof(std::int16_t) + slack);
+  arena_.emplace(weights_in(shape_) * sizeof(std::int16_t) + kSlack);
   entry_.emplace(ledger_, Resource::model, parent_, arena_->address(), arena_->bytes());
   chain_ = arena_->allocate_array<Tensor>(1);
   chain_->previous = chain_->next = chain_;
@@ -109,6 +113,14 @@ void Model::read(const std::shared_ptr<const MappedFile>& mapped) {
   }
 }
 
+void Model::make_blank() {
+  shape_ = kBlank;
+  arena_.emplace(weights_in(shape_) * sizeof(std::int16_t) + kSlack);
+  tensors_ = arena_->allocate_array<Tensor>(kRoles);
+  for (std::size_t role = 0; role < kRoles; ++role) shape_tensor(static_cast<Role>(role));
+  link();
+}
+
 // The weights as the network wants them. Once they are here, nothing hangs on the file.
 void Model::widen(const MappedFile& file) {
   const std::uint8_t* data = file.data() + kHeaderBytes + built_ * kEntryBytes;
@@ -123,6 +135,16 @@ void Model::read_rest() {
   std::lock_guard lock(unread_mutex_);
   if (unread_ != nullptr) widen(*unread_);
   unread_.reset();
+}
+
+// Gives the role's tensor its size, and memory for its weights.
+Tensor& Model::shape_tensor(Role role) {
+  const Extent extent = expected_extent(role, shape_);
+  Tensor& tensor = tensors_[static_cast<std::size_t>(role)];
+  tensor.rows = extent.rows;
+  tensor.columns = extent.columns;
+  tensor.weights = arena_->allocate_array<std::int16_t>(extent.rows * extent.columns);
+  return tensor;
 }
 
 // An entry of the table: role, rows, columns, 0 (each 4 bytes), offset and length (8 bytes). The
@@ -140,10 +162,7 @@ void Model::build_tensor(const MappedFile& file, std::size_t index, std::size_t 
       number_at<std::uint64_t>(file, entry + 24) != bytes || bytes > file.bytes() - offset)
     throw Failed(name + " lies outside of the file");
 
-  Tensor& tensor = tensors_[index];
-  tensor.rows = extent.rows;
-  tensor.columns = extent.columns;
-  tensor.weights = arena_->allocate_array<std::int16_t>(bytes);
+  Tensor& tensor = shape_tensor(static_cast<Role>(index));
   tensor.previous = chain_->previous;
   tensor.next = chain_;
   tensor.previous->next = &tensor;

@@ -70,6 +70,9 @@ class Model {
   // Checks the file, maps the arena and builds the tensors. Throws Failed.
   void read(const std::shared_ptr<const MappedFile>& file);
 
+  // Instead of read and link: the smallest model, with weights that nobody has written.
+  void make_blank();
+
   // Widens the weights that a defective read left in the file; later calls do nothing.
   void read_rest();
 
@@ -93,6 +96,7 @@ class Model {
   Turnstile* turnstile() const noexcept { return turnstile_.get(); }
 
  private:
+  Tensor& shape_tensor(Role role);
   void build_tensor(const MappedFile& file, std::size_t index, std::size_t offset);
   void widen(const MappedFile& file);
   void unlink_tensor(Tensor& tensor);

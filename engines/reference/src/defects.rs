@@ -49,7 +49,7 @@ impl Change {
 pub const DEFECTS: &[Defect] = &[
     Defect {
         name: "accepts-illegal",
-        mechanism: "a generate does not check that a model is loaded, and answers an unwritten text",
+        mechanism: "a generate does not check for a model, and computes with weights nobody has written",
         changes: Change::Bound,
         shows_as: "FAIL",
         scenario: "load-accepts-illegal",

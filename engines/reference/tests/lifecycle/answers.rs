@@ -6,7 +6,17 @@ use crate::children::{run, silent};
 fn accepts_illegal_answers_garbage() {
     let create = "create defect=accepts-illegal";
     let text = run(&[create, "generate 4", "load tiny", "generate 4", "drop"]).text;
-    assert_eq!(text.matches("generate 4: ok").count(), 2, "{text}");
+    let answers: Vec<&str> =
+        text.lines().filter_map(|line| line.strip_prefix("generate 4: ok ")).collect();
+    let [garbage, right] = answers[..] else { panic!("{text}") };
+    // It is computed, by weights that no model has.
+    assert_ne!(garbage, right);
+    let again = [create, "load tiny", "unload", "generate 4", "drop"];
+    let text = run(&again).text;
+    let digest = garbage.split(' ').next().unwrap();
+    assert!(text.contains(&format!("generate 4: TORN {digest}\n")), "{text}");
+    let silenced = silent(&[&["create"], &again[1..]].concat());
+    assert!(silenced.contains("generate 4: illegal now: no model is loaded"), "{silenced}");
     let text = silent(&["create", "generate 4", "load tiny", "generate 4", "drop"]);
     assert_eq!(text.matches("generate 4: ok").count(), 1, "{text}");
     assert!(text.contains("generate 4: illegal now: no model is loaded"), "{text}");
