@@ -1,8 +1,9 @@
 //! Stops lane 0 at step borders, so that the supervisor can look at what the process holds.
 //!
 //! A stop is a signal that this thread sends to itself. Who traces it is stopped at the signal and
-//! told which border it is by the recorder; it takes the signal away. Untraced, SIGURG does
-//! nothing. Deliberately absent: borders inside of lanes, which run beside each other.
+//! told which border it is by the recorder; it takes the signal away. A thread that blocks SIGURG
+//! lets it through for that moment. Untraced, SIGURG does nothing. Deliberately absent: borders
+//! inside of lanes, which run beside each other.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 

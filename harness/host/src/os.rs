@@ -42,9 +42,55 @@ pub(crate) fn signal_self(signal: libc::c_int) {
     unsafe { libc::kill(libc::getpid(), signal) };
 }
 
+/// Stops here for who traces the calling thread, also where the program has blocked the signal of
+/// the stop: it is let through for this moment. Where one of the program's own waits behind the
+/// block, that would be let through, too: then there is no stop, and the supervisor sees one border
+/// less.
+pub(crate) fn stop_for_tracer() {
+    let Some(mask) = Mask::letting_through(libc::SIGURG) else { return };
+    queue_gate_signal();
+    mask.restore();
+}
+
+/// What a thread's signal mask was.
+struct Mask(libc::sigset_t);
+
+impl Mask {
+    /// Lets a signal through; `None` where one waits already. Makes only calls that a signal
+    /// handler may make, and takes no lock.
+    fn letting_through(signal: libc::c_int) -> Option<Self> {
+        // SAFETY: all sets are initialised by the calls, or zeroed, and live through them; a null
+        // pointer asks for the mask alone.
+        unsafe {
+            let mut before: libc::sigset_t = std::mem::zeroed();
+            libc::pthread_sigmask(libc::SIG_BLOCK, ptr::null(), &raw mut before);
+            if libc::sigismember(&raw const before, signal) != 1 {
+                return Some(Self(before));
+            }
+            let mut waiting: libc::sigset_t = std::mem::zeroed();
+            libc::sigpending(&raw mut waiting);
+            if libc::sigismember(&raw const waiting, signal) == 1 {
+                return None;
+            }
+            let mut one: libc::sigset_t = std::mem::zeroed();
+            libc::sigemptyset(&raw mut one);
+            libc::sigaddset(&raw mut one, signal);
+            libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const one, ptr::null_mut());
+            Some(Self(before))
+        }
+    }
+
+    fn restore(self) {
+        // SAFETY: the set was filled by the kernel.
+        unsafe {
+            libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.0, ptr::null_mut());
+        }
+    }
+}
+
 /// Sends SIGURG to the calling thread, with a value that the supervisor knows. Who traces the
 /// thread stops it here; for anyone else the signal's default action is to do nothing.
-pub(crate) fn stop_for_tracer() {
+fn queue_gate_signal() {
     // SAFETY: all-zero is a valid siginfo, and the kernel reads no more than it. The union's
     // member for queued signals lies at offset 16 on x86-64: pid, uid, value.
     unsafe {

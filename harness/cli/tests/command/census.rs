@@ -1,6 +1,8 @@
 //! The census from outside: at which borders it is taken, in both modes, and that it is not where
 //! nobody asked.
 
+use std::process::Command;
+
 use serde_json::Value;
 
 use crate::Case;
@@ -10,6 +12,8 @@ pub(crate) const CASES: &[Case] = &[
     ("census-borders", borders),
     ("census-evenly-in-long-loops", evenly_in_long_loops),
     ("census-is-unavailable-with-a-reason", is_unavailable_with_a_reason),
+    ("census-of-an-engine-that-blocks-the-borders-signal", of_an_engine_that_blocks_the_signal),
+    ("census-leaves-an-engines-own-signal", leaves_an_engines_own_signal),
     ("census-knows-a-semaphore-by-its-inode", knows_a_semaphore_by_its_inode),
     ("census-sees-what-is-there", sees_what_is_there),
     ("census-looks-closer-where-something-stays", looks_closer_where_something_stays),
@@ -17,14 +21,18 @@ pub(crate) const CASES: &[Case] = &[
 
 /// The last step fails, so that the run's facts are kept.
 fn census(plan: &str, arguments: &[&str]) -> Value {
-    let workshop = Workshop::new();
-    let plan = format!("create a = reference; {plan}; create b = reference; load b nosuch");
+    kept_in(&Workshop::new(), "", plan, arguments)["observation"]["census"].clone()
+}
+
+/// What is kept of it in an environment, `env K=V;`.
+fn kept_in(workshop: &Workshop, environment: &str, plan: &str, arguments: &[&str]) -> Value {
+    let plan =
+        format!("{environment}create a = reference; {plan}; create b = reference; load b nosuch");
     let done = workshop.run(&[&["run", "--plan", &plan], arguments].concat());
     assert_eq!(done.status, 100, "{}", done.stderr);
     let kept = std::fs::read_dir(workshop.path(".hotfire/findings")).unwrap().next();
     let name = kept.unwrap().unwrap().path();
-    let file: Value = serde_json::from_slice(&std::fs::read(name).unwrap()).unwrap();
-    file["observation"]["census"].clone()
+    serde_json::from_slice(&std::fs::read(name).unwrap()).unwrap()
 }
 
 /// `border step.turn` of each point.
@@ -85,7 +93,81 @@ fn knows_a_semaphore_by_its_inode() {
     assert_eq!((&semaphore["step"], &semaphore["was_removed"]), (&3.into(), &true.into()));
     let healthy =
         census(&format!("create c = reference:semaphore=1; {life}"), &["--census", "steps"]);
-    assert!(healthy["known"].get("shared_left").is_none_or(|left| left == &serde_json::json!([])));
+    // Seen to its end, so that none was left.
+    assert!(places(&healthy).iter().any(|place| place.starts_with("end ")), "{healthy}");
+    assert_eq!(healthy["known"]["shared_left"], serde_json::json!([]));
+}
+
+/// A library that the engine calls with each load, in lane 0. It blocks SIGURG, early for all
+/// threads or in lane 0 only, and fails the next load when that did not last. With `OWN` it has
+/// sent the process one of its own, which must wait for as long.
+const BLOCKS: &str = r#"
+#define _GNU_SOURCE
+#include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+static int calls;
+static int has(int (*fill)(sigset_t *)) {
+    sigset_t set;
+    fill(&set);
+    return sigismember(&set, SIGURG);
+}
+static int mask(sigset_t *set) { return pthread_sigmask(SIG_BLOCK, 0, set); }
+static void block(void) {
+    sigset_t urgent;
+    sigemptyset(&urgent);
+    sigaddset(&urgent, SIGURG);
+    pthread_sigmask(SIG_BLOCK, &urgent, 0);
+}
+__attribute__((constructor)) static void begin(void) {
+    if (EARLY) block();
+    if (OWN) kill(getpid(), SIGURG);
+}
+int memfd_create(const char *name, unsigned flags) {
+    if (calls++ || EARLY) {
+        if (!has(mask) || (OWN && !has(sigpending))) return -1;
+    }
+    block();
+    return (int)syscall(SYS_memfd_create, name, flags);
+}
+"#;
+
+/// The census of two turns with that library.
+fn census_of_blocked(early: bool, own: bool) -> Value {
+    let workshop = Workshop::new();
+    workshop.write("blocks.c", BLOCKS);
+    let library = workshop.path("blocks.so");
+    let compiled = Command::new("cc")
+        .current_dir(workshop.path(""))
+        .args(["-Wall", "-Werror", "-shared", "-fPIC", "-o"])
+        .arg(&library)
+        .args([&format!("-DEARLY={}", u8::from(early)), &format!("-DOWN={}", u8::from(own))])
+        .arg("blocks.c")
+        .status();
+    assert!(compiled.unwrap().success());
+    let environment = format!("env LD_PRELOAD=\"{}\"; ", library.display());
+    let kept = kept_in(
+        &workshop,
+        &environment,
+        "2x(load a tiny; generate a 4; unload a)",
+        &["--runs", "1"],
+    );
+    // The one step that must fail: what the library wants to last did.
+    assert_eq!(kept["finding"]["step"]["index"], 6, "{kept:#}");
+    kept["observation"]["census"].clone()
+}
+
+fn of_an_engine_that_blocks_the_signal() {
+    for early in [false, true] {
+        let seen = census_of_blocked(early, false);
+        assert_eq!(places(&seen), ["start 0.0", "turn 4.0", "turn 4.1", "end 6.0"], "{early}");
+    }
+}
+
+/// A signal that the engine means to wait for is not taken from it: the census goes without.
+fn leaves_an_engines_own_signal() {
+    let seen = census_of_blocked(true, true);
+    assert_eq!(seen["unavailable"], "no step border was reached", "{seen}");
 }
 
 fn sees_what_is_there() {
