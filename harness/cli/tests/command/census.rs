@@ -12,6 +12,7 @@ pub(crate) const CASES: &[Case] = &[
     ("census-borders", borders),
     ("census-evenly-in-long-loops", evenly_in_long_loops),
     ("census-is-unavailable-with-a-reason", is_unavailable_with_a_reason),
+    ("census-off-is-why-a-leak-is-not-seen", off_is_why_a_leak_is_not_seen),
     ("census-of-an-engine-that-blocks-the-borders-signal", of_an_engine_that_blocks_the_signal),
     ("census-leaves-an-engines-own-signal", leaves_an_engines_own_signal),
     ("census-knows-a-semaphore-by-its-inode", knows_a_semaphore_by_its_inode),
@@ -81,6 +82,23 @@ fn is_unavailable_with_a_reason() {
     assert_eq!(off["unavailable"], "not asked for");
     let untraced = census("cancel a", &["--trace", "off"]);
     assert_eq!(untraced["unavailable"], "the run is not traced");
+}
+
+fn off_is_why_a_leak_is_not_seen() {
+    let workshop = Workshop::new();
+    for (flags, why) in [
+        (["--census", "off"], "the census is off"),
+        (["--trace", "off"], "untraced runs have no census"),
+    ] {
+        let arguments = [&["run", "load-leak-fd", "--runs", "2", "--json", "out.json"], &flags[..]];
+        let done = workshop.run(&arguments.concat());
+        assert_eq!(done.status, 100, "{}", done.stderr);
+        let results = &workshop.json("out.json")["results"];
+        let wanted = format!("expected LEAK, saw none in 2 runs; {why}");
+        let leaks = results.as_array().unwrap().iter().filter(|it| it["expected"] == "LEAK");
+        let reasons: Vec<&Value> = leaks.map(|it| &it["reason"]).collect();
+        assert_eq!(reasons, [&wanted]);
+    }
 }
 
 /// glibc maps a named semaphore under another name than the one that it then has.

@@ -12,7 +12,8 @@ use super::pool::{Pool, PoolConfig, PoolEnd, Work};
 use super::subject::{Settings, Subject, Watching};
 use crate::diagnose::{Context, Finding, Reproduced, diagnose, hints_at_leak, skip_reason};
 use crate::judge::{
-    BaselineEntry, PlanVerdict, Rate, RunResult, judge, judge_entries, judge_known, wilson,
+    BaselineEntry, PlanVerdict, Rate, RunResult, judge, judge_entries, judge_known, tell_uncounted,
+    wilson,
 };
 use crate::observe::{CENSUS_OFF, Fact, LaunchMode, Observation};
 use crate::supervise::Job;
@@ -414,6 +415,11 @@ fn judged(subject: &Subject, progress: &mut Progress, settings: &Settings) -> Su
         })
         .collect();
     let mut verdict = judge(&results, &subject.expect);
+    if subject.census == Census::Off {
+        tell_uncounted(&mut verdict, &subject.expect, "the census is off");
+    } else if !settings.watching.traced {
+        tell_uncounted(&mut verdict, &subject.expect, "untraced runs have no census");
+    }
     let id = plan_id(&subject.plan);
     let name = subject.name(&id);
     judge_known(&mut verdict, &results, &subject.expect, name, &settings.baseline);

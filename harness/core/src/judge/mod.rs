@@ -18,4 +18,4 @@ pub use gate::{Sighting, judge_entries, judge_known};
 pub use interval::{Rate, clopper_pearson, passes_needed, wilson};
 pub use known::{BaselineEntry, EntryState, KnownIssue};
 pub use soak::{SoakRuns, SoakVerdict, judge_soak};
-pub use verdict::{PlanVerdict, RunResult, Verdict, judge};
+pub use verdict::{PlanVerdict, RunResult, Verdict, judge, tell_uncounted};

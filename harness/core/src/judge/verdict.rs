@@ -147,6 +147,17 @@ pub fn judge(results: &[RunResult], expectation: &Expectation) -> PlanVerdict {
     verdict
 }
 
+/// Says of a leak that was expected and not seen why nobody counted.
+pub fn tell_uncounted(verdict: &mut PlanVerdict, expectation: &Expectation, why: &str) {
+    let Expectation::Finding(expected) = expectation else { return };
+    let is_leak = expected.status.iter().any(|status| status == Code::FdLeak.status());
+    let is_unseen = verdict.verdict == Verdict::New && verdict.failed == 0;
+    if is_leak && is_unseen {
+        let reason = verdict.reason.take().unwrap_or_default();
+        verdict.reason = Some(format!("{reason}; {why}"));
+    }
+}
+
 fn judge_pass(verdict: &mut PlanVerdict, failing: &[(usize, &Finding)]) {
     let Some(first) = failing.first() else { return };
     set_finding(verdict, *first);

@@ -1,6 +1,6 @@
 //! Verdicts and exit statuses.
 
-use hotfire_core::judge::{PlanVerdict, RunResult, Verdict, exit_code, judge};
+use hotfire_core::judge::{PlanVerdict, RunResult, Verdict, exit_code, judge, tell_uncounted};
 use hotfire_core::observe::Ending;
 use hotfire_plan::scenario::{Expectation, ExpectedFinding};
 
@@ -74,6 +74,27 @@ fn a_finding_is_expected() {
     assert_eq!(words(&none), ("PASS", "new", 100));
     assert_eq!(none.reason.as_deref(), Some("expected SIGSEGV, saw none in 2 runs"));
     assert_eq!(none.expected.as_deref(), Some("SIGSEGV"));
+}
+
+#[test]
+fn a_leak_that_nobody_counted_says_so() {
+    let told = |runs: &[RunResult], expectation: &Expectation| {
+        let mut verdict = judge(runs, expectation);
+        tell_uncounted(&mut verdict, expectation, "the census is off");
+        verdict.reason
+    };
+    let leak = expecting("LEAK", "");
+    let unseen = told(&[passing()], &leak);
+    assert_eq!(unseen.as_deref(), Some("expected LEAK, saw none in 1 run; the census is off"));
+    // A crash instead of it, and what needs no census, have their own reasons.
+    for (run, expectation) in [
+        (crashing(), &leak),
+        (passing(), &expecting("SIGSEGV", "")),
+        (passing(), &Expectation::Pass),
+    ] {
+        let reason = judge(std::slice::from_ref(&run), expectation).reason;
+        assert_eq!(told(&[run], expectation), reason);
+    }
 }
 
 #[test]
