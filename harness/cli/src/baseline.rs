@@ -133,7 +133,8 @@ pub(crate) fn is_url(text: &str) -> bool {
 }
 
 fn parse(text: &str) -> Result<Vec<KnownFailure>, FileError> {
-    let file: File = toml::from_str(text).map_err(|error| FileError::of_toml(&error, PAGE))?;
+    let file: File =
+        toml::from_str(text).map_err(|error| FileError::of_toml(&error, text, PAGE))?;
     file.known.into_iter().map(|entry| check(text, entry)).collect()
 }
 

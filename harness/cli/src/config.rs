@@ -202,7 +202,8 @@ fn root(current: &Path) -> PathBuf {
 }
 
 fn parse(text: &str) -> Result<BTreeMap<String, Profile>, FileError> {
-    let file: File = toml::from_str(text).map_err(|error| FileError::of_toml(&error, PAGE))?;
+    let file: File =
+        toml::from_str(text).map_err(|error| FileError::of_toml(&error, text, PAGE))?;
     let profiles = file.profile.into_iter();
     profiles.map(|(name, profile)| Ok((name, check(profile)?))).collect()
 }

@@ -24,9 +24,17 @@ pub struct FileError {
 /// What is wrong with a TOML file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FileProblem {
-    /// Not TOML, or not of the right type.
+    /// Not TOML.
     #[error("{0}")]
     Toml(String),
+    /// A value of another type than the key takes.
+    #[error("{message}")]
+    WrongType {
+        /// What the reader says.
+        message: String,
+        /// What to write instead.
+        help: String,
+    },
     /// A key that such files do not have.
     #[error("unknown key `{key}`")]
     UnknownKey {
@@ -83,10 +91,12 @@ impl FileError {
         Self { problem: Box::new(problem), span, page }
     }
 
-    /// The TOML reader's error. It tells unknown and missing keys only in its message.
+    /// The TOML reader's error on a file's `text`. It tells unknown and missing keys, and wrong types,
+    /// only in its message.
     #[must_use]
-    pub fn of_toml(error: &toml::de::Error, page: &'static str) -> Self {
+    pub fn of_toml(error: &toml::de::Error, text: &str, page: &'static str) -> Self {
         let message = error.message();
+        let span = error.span().unwrap_or(0..0);
         let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
         let problem = match quoted.as_slice() {
             [key, known @ ..] if message.starts_with("unknown field") => FileProblem::UnknownKey {
@@ -97,9 +107,18 @@ impl FileError {
             [key, ..] if message.starts_with("missing field") => {
                 FileProblem::MissingKey((*key).to_owned())
             }
-            _ => FileProblem::Toml(message.lines().collect::<Vec<_>>().join("; ")),
+            _ => {
+                let message = message.lines().collect::<Vec<_>>().join("; ");
+                match message.rsplit_once("expected ") {
+                    Some((_, expected)) if message.starts_with("invalid ") => {
+                        let help = wanted_value(expected, text, &span);
+                        FileProblem::WrongType { message, help }
+                    }
+                    _ => FileProblem::Toml(message),
+                }
+            }
         };
-        Self::new(problem, error.span().unwrap_or(0..0), page)
+        Self::new(problem, span, page)
     }
 
     /// A word that is not in its list.
@@ -127,6 +146,7 @@ impl FileError {
     pub fn help(&self) -> String {
         match self.problem.as_ref() {
             FileProblem::Toml(_) => format!("the format stands in {}", self.page),
+            FileProblem::WrongType { help, .. } => format!("{help}; {} has the format", self.page),
             FileProblem::UnknownKey { near: Some(near), .. } => {
                 format!("did you mean `{near}`?")
             }
@@ -158,7 +178,42 @@ impl FileError {
     }
 }
 
-/// How a key that must be there is written.
+/// What to write where a value has the wrong type.
+fn wanted_value(expected: &str, text: &str, span: &Range<usize>) -> String {
+    let line = text.get(..span.start).unwrap_or_default().rsplit('\n').next().unwrap_or_default();
+    let key = line.split('=').next().unwrap_or_default().trim();
+    let is_key = line.contains('=') && !key.is_empty() && !key.starts_with(['#', '\'', '"']);
+    let raw = text.get(span.clone()).unwrap_or_default().trim();
+    let bare = raw.trim_matches(['"', '\'']);
+    let value = match expected {
+        "a boolean" => if bare == "false" { bare } else { "true" }.to_owned(),
+        "f64" => bare.parse::<f64>().map_or("0.5".to_owned(), |number| number.to_string()),
+        "a sequence" => format!("[{}]", if is_simple(raw) { raw } else { "…" }),
+        "a string" | "path string" if is_simple(raw) => format!("\"{bare}\""),
+        "a string" | "path string" => "\"…\"".to_owned(),
+        _ if is_whole(expected) => bare.parse::<u32>().unwrap_or(1).to_string(),
+        _ => return format!("write {expected}"),
+    };
+    let usual = example(key).filter(|_| expected == "a string").map(str::to_owned);
+    let in_list = line.contains('[');
+    let written = match usual {
+        Some(usual) => usual,
+        None if in_list => value.clone(),
+        None => format!("{key} = {value}"),
+    };
+    if is_key { format!("write `{written}`") } else { format!("write {expected}, e.g. {value}") }
+}
+
+/// A value of one word or number.
+fn is_simple(raw: &str) -> bool {
+    !raw.is_empty() && !raw.contains(['\n', '[', ']', '{', '}', '\\'])
+}
+
+fn is_whole(expected: &str) -> bool {
+    expected.strip_prefix(['u', 'i']).is_some_and(|bits| bits.parse::<u8>().is_ok())
+}
+
+/// How a key is written.
 fn example(key: &str) -> Option<&'static str> {
     let example = match key {
         "name" => "name = \"swap-cleanup-order\"",
@@ -167,6 +222,16 @@ fn example(key: &str) -> Option<&'static str> {
         "scenario" => "scenario = \"swap\"",
         "issue" => "issue = \"https://github.com/OWNER/NAME/issues/1\"",
         "expires" => "expires = 2027-01-31",
+        "signature" => "signature = \"caefaec472118568\"",
+        "timeout" => "timeout = \"30s\"",
+        "beat" => "beat = \"100ms\"",
+        "step" => "step = \"10s\"",
+        "run" => "run = \"60s\"",
+        "exit" => "exit = \"10s\"",
+        "grace" => "grace = \"300ms\"",
+        "trace" => "trace = \"off\"",
+        "census" => "census = \"off\"",
+        "github" => "github = \"auto\"",
         _ => return None,
     };
     Some(example)

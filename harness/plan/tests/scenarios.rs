@@ -126,7 +126,12 @@ fn every_refusal_says_where_why_and_what_to_do() {
         ("name = 'a'\nlifecycle = 'a'", "1:1", "key `plans` is missing", "plans = ["),
         ("name = 'a'\nlifecycle = 'a'\nplans = []", "3:9", "no plan", "at least one"),
         ("name = 'A b'\nlifecycle = 'a'\nplans = ['']", "1:8", "no name", "lower-case"),
-        ("name = 3", "1:8", "invalid type", "README"),
+        (
+            "name = 3",
+            "1:8",
+            "invalid type",
+            "write `name = \"swap-cleanup-order\"`; scenarios/README",
+        ),
         ("name = 'a", "1:10", "invalid literal string", "README"),
     ] {
         let rendered = refusal(text);
@@ -135,7 +140,12 @@ fn every_refusal_says_where_why_and_what_to_do() {
     }
     for (addition, message, help) in [
         ("runs = 0", "0 is not from 1 to 100000", "range"),
-        ("runs = -1", "invalid value", "README"),
+        ("runs = -1", "invalid value", "write `runs = 1`; scenarios/README"),
+        ("runs = \"3\"", "invalid type: string", "write `runs = 3`; scenarios/README"),
+        ("[limits]\nstep = 5", "expected a string", "write `step = \"10s\"`"),
+        ("[expect]\nstatus = 'HANG'", "expected a sequence", "write `status = ['HANG']`"),
+        ("[expect]\nstep = ['2']", "expected u32", "write `2`"),
+        ("limits = 3", "invalid type", "scenarios/README"),
         ("engine = 'reference:x'", "a.toml:4:22: expected `=`", "an engine is like"),
         ("engine = 'ENGINE'", "cannot stand for itself", "name an engine kind"),
         ("[limits]\nstp = '1s'", "unknown key `stp`", "did you mean `step`?"),

@@ -72,7 +72,8 @@ impl Scenario {
     /// # Errors
     /// The first thing that is wrong, with its place and the fix.
     pub fn parse(text: &str) -> Result<Self, FileError> {
-        let file: File = toml::from_str(text).map_err(|error| FileError::of_toml(&error, PAGE))?;
+        let file: File =
+            toml::from_str(text).map_err(|error| FileError::of_toml(&error, text, PAGE))?;
         let plans = plans(text, &file.plans)?;
         Ok(Self {
             name: words(&file.name)?,
