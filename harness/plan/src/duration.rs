@@ -20,8 +20,9 @@ pub fn parse_duration_us(text: &str) -> Option<u64> {
         .filter(|duration_us| *duration_us <= DURATION_MAX_US)
 }
 
-/// The shortest exact form.
-pub(crate) fn print_duration_us(duration_us: u64) -> String {
+/// The shortest exact form, e.g. `50ms`: the largest unit in which it is a whole number.
+#[must_use]
+pub fn print_duration_us(duration_us: u64) -> String {
     UNITS
         .into_iter()
         .rev()

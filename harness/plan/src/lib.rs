@@ -24,7 +24,7 @@ mod soak;
 mod suggest;
 pub mod words;
 
-pub use duration::parse_duration_us;
+pub use duration::{parse_duration_us, print_duration_us};
 pub use error::{PlanError, PlanProblem};
 pub use excerpt::render as excerpt;
 pub use file_error::{FileError, FileProblem};

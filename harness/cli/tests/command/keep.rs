@@ -83,6 +83,9 @@ fn how_runs_were_watched() {
     let done = replay(&workshop, CRASH, &["--no-ledger", "--trace", "off"]);
     let command = behind(&done, "see it again:")[0];
     assert_eq!(command, format!("hotfire replay '{CRASH}' --no-ledger --trace off"));
+    let limited = replay(&workshop, CRASH, &["--timeout", "50000ms", "--beat", "1500ms"]);
+    let command_limited = format!("hotfire replay '{CRASH}' --beat 1500ms --timeout 50s");
+    assert_eq!(behind(&limited, "see it again:")[0], command_limited);
     // By its id, it is watched as it was; the ledger would name the release.
     let handle = behind(&done, "see it whole:")[0].strip_prefix("hotfire show ").unwrap();
     let again = replay(&workshop, handle, &[]);

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use hotfire_plan::scenario::{Census, Limits};
-use hotfire_plan::shell_quote;
+use hotfire_plan::{print_duration_us, shell_quote};
 
 use super::SCHEMA_VERSION;
 use super::json::{PlanResult, Report, Summary, Unavailable, UnrunPlan};
@@ -78,10 +78,10 @@ fn reproduce_command(report: &SubjectReport) -> String {
     let defaults = Limits::default();
     let mut command = format!("hotfire replay {}", shell_quote(&subject.plan.to_string()));
     if subject.limits.beat_ms != defaults.beat_ms {
-        command.push_str(&format!(" --beat {}ms", subject.limits.beat_ms));
+        command.push_str(&format!(" --beat {}", duration(subject.limits.beat_ms)));
     }
     if subject.limits.run_ms != defaults.run_ms {
-        command.push_str(&format!(" --timeout {}ms", subject.limits.run_ms));
+        command.push_str(&format!(" --timeout {}", duration(subject.limits.run_ms)));
     }
     if !report.watching.ledger {
         command.push_str(" --no-ledger");
@@ -93,6 +93,11 @@ fn reproduce_command(report: &SubjectReport) -> String {
         command.push_str(&format!(" --census {}", subject.census.name()));
     }
     command
+}
+
+/// As the command line takes it.
+fn duration(time_ms: u64) -> String {
+    print_duration_us(time_ms.saturating_mul(1000))
 }
 
 /// One plan's entry in `results`.

@@ -12,8 +12,8 @@ use super::sanitize::sanitize;
 use super::view::{FindingView, Whole};
 use crate::diagnose::Finding;
 
-/// The longest sentence, in characters.
-const SENTENCE_CHARS_MAX: usize = 600;
+/// The longest sentence, in characters: titles with an engine's message in them stay whole.
+pub(super) const SENTENCE_CHARS_MAX: usize = 2000;
 
 /// A report as the formats for CI take it.
 #[derive(Clone, Copy)]
@@ -104,6 +104,7 @@ impl CiPlan<'_> {
             Standing::Known => [Some("KNOWN"), known.as_deref(), title],
             Standing::Failed if known.is_some() => [Some(status.as_str()), known.as_deref(), title],
             Standing::Good => [Some(status.as_str()), title, None],
+            Standing::Fixed => [Some("FIXED"), self.result.reason.as_deref(), None],
             _ => [title, self.result.reason.as_deref(), None],
         };
         let parts: Vec<&str> = parts.into_iter().flatten().collect();

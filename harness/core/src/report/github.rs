@@ -11,7 +11,8 @@ use super::sanitize::sanitize;
 /// Annotations of a kind; the tenth says how many more there are.
 const KIND_MAX: usize = 9;
 const TITLE_CHARS_MAX: usize = 160;
-const LINE_CHARS_MAX: usize = 800;
+/// Characters of a message: what is behind 4096 is cut by GitHub.
+const MESSAGE_CHARS_MAX: usize = 4000;
 
 /// One annotation. The order of the fields is that of the lines.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -86,16 +87,29 @@ fn of_plan(plan: &CiPlan<'_>, folder: &str) -> Option<Annotation> {
             .and_then(|finding| finding.reproduce.as_ref())
             .map(|command| format!("see it again: {command}")),
     ];
-    let lines: Vec<String> =
-        lines.into_iter().flatten().map(|line| sanitize(&line, LINE_CHARS_MAX)).collect();
     let title = format!("{}: {}", plan.status(), plan.result.scenario);
     Some(Annotation {
         kind,
         file: plan.result.file.as_deref().map(|file| place(folder, file)),
         line: plan.result.line.unwrap_or(0),
         title: sanitize(&title, TITLE_CHARS_MAX),
-        message: lines.join("\n"),
+        message: joined(lines.into_iter().flatten()),
     })
+}
+
+/// Whole lines, as many as fit; the one that does not is cut, and says so.
+fn joined(lines: impl Iterator<Item = String>) -> String {
+    let mut left = MESSAGE_CHARS_MAX;
+    let mut kept = Vec::new();
+    for line in lines {
+        let line = sanitize(&line, left);
+        left = left.saturating_sub(line.chars().count() + 1);
+        kept.push(line);
+        if left == 0 {
+            break;
+        }
+    }
+    kept.join("\n")
 }
 
 fn of_baseline(ci: &CiReport<'_>, folder: &str) -> impl Iterator<Item = Annotation> {

@@ -3,7 +3,7 @@
 //!
 //! Deliberately absent: plans that went as expected, but for their count.
 
-use super::ci::{CiPlan, CiReport, Standing, entry_sentence, tracked};
+use super::ci::{CiPlan, CiReport, SENTENCE_CHARS_MAX, Standing, entry_sentence, tracked};
 use super::colour::RenderContext;
 use super::lines::render_summary;
 use super::sanitize::sanitize;
@@ -30,7 +30,7 @@ pub fn render_step_summary(ci: &CiReport<'_>, bytes_max: usize) -> String {
     page.table(
         "Fixed",
         "Entries that the baseline need not list any more",
-        told.map(|text| format!("| {} |\n", cell(&text))),
+        told.map(|text| format!("| {} |\n", sentence(&text))),
     );
     let skipped = of(Standing::Skipped).map(row);
     page.table("Skipped", "Status | Scenario | Reason | Plan", skipped);
@@ -119,12 +119,13 @@ fn known_row(plan: &CiPlan<'_>) -> String {
 }
 
 fn cells(plan: &CiPlan<'_>, what: &str) -> String {
-    let cells = [&plan.status(), &plan.result.scenario, what, &plan.result.plan].map(cell);
-    format!("| {} |\n", cells.join(" | "))
+    let [status, scenario, plan] = [&plan.status(), &plan.result.scenario, &plan.result.plan]
+        .map(|text| escape(&sanitize(text, CELL_CHARS_MAX)));
+    format!("| {status} | {scenario} | {} | {plan} |\n", sentence(what))
 }
 
-fn cell(text: &str) -> String {
-    escape(&sanitize(text, CELL_CHARS_MAX))
+fn sentence(text: &str) -> String {
+    escape(&sanitize(text, SENTENCE_CHARS_MAX))
 }
 
 /// The finding's text, folded. `<pre>` ends the reading of Markdown up to its end (CommonMark,

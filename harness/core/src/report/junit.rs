@@ -23,7 +23,6 @@ use super::sanitize::sanitize;
 pub const JUNIT_BYTES_MAX: usize = 25_000_000;
 /// The longest name of a case, in characters.
 const NAME_CHARS_MAX: usize = 240;
-const MESSAGE_CHARS_MAX: usize = 600;
 
 type Xml = Writer<Limited>;
 
@@ -273,8 +272,7 @@ fn write_case(xml: &mut Xml, ci: &CiReport<'_>, case: &Case<'_>, detail: Detail)
     element.write_inner_content(|xml| {
         let mut inner = xml.create_element(tag);
         if tag != "system-out" {
-            let message = sanitize(&case.sentence, MESSAGE_CHARS_MAX);
-            inner = inner.with_attribute(("message", message.as_str()));
+            inner = inner.with_attribute(("message", case.sentence.as_str()));
             inner = inner.with_attribute(("type", case.kind.as_str()));
         }
         inner.write_text_content(BytesText::new(&body(ci, case, detail)))?;

@@ -147,6 +147,37 @@ fn a_summary_keeps_below_the_limit() {
 }
 
 #[test]
+fn titles_are_shown_whole() {
+    let mut report = stored();
+    let title = format!("uncaught exception: {}the last word", "a long message of it, ".repeat(60));
+    report.findings[0].title.clone_from(&title);
+    let xml = junit(&report);
+    let messages = xml.split("message=\"").skip(1).filter(|rest| rest.starts_with("uncaught"));
+    assert!(messages.filter(|rest| rest.starts_with(&format!("{title}\""))).count() >= 1, "{xml}");
+    // Also where the issue stands before it, and in the element's text.
+    assert!(xml.contains(&format!("hotfire-known.toml:7): {title}\"")), "{xml}");
+    assert!(xml.contains(&format!("\">{title}")), "{xml}");
+    assert!(render_annotations(&ci(&report), "").contains(&format!("::{title}%0Alikely cause: ")));
+    let row = format!("| swap-new | {title} | create a = ");
+    assert!(render_step_summary(&ci(&report), SUMMARY_BYTES_MAX).contains(&row));
+    // What no format takes is cut at its end, and GitHub has nothing left to cut.
+    report.findings[0].title = "x".repeat(100_000);
+    report.findings[0].reproduce = Some("y".repeat(100_000));
+    for line in render_annotations(&ci(&report), "").lines() {
+        let (_, message) = line[2..].split_once("::").unwrap();
+        assert!(message.replace("%0A", "\n").chars().count() < 4096, "{line}");
+    }
+}
+
+#[test]
+fn what_is_fixed_is_told_with_its_entry_and_issue() {
+    let xml = junit(&stored());
+    let told = "<system-out>FIXED: not seen in 20 fresh runs, 5 are enough: remove the entry at \
+                .config/hotfire-known.toml:9: https://example.org/issues/9</system-out>";
+    assert!(xml.contains(told), "{xml}");
+}
+
+#[test]
 fn annotations_are_at_most_ten_of_a_kind() {
     let mut report = stored();
     let (new, known) = (report.results[0].clone(), report.results[2].clone());
