@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use hotfire_core::report::sanitize;
 use hotfire_core::symbolize::file_build_id;
+use hotfire_host::EngineError;
 use hotfire_sys::machine::{
     cgroups, children_are_listed, facts, find_program, memory_files_can_be_sealed, tracing_works,
     writable,
@@ -70,7 +71,10 @@ fn look() -> Result<Seen, CliError> {
         gdb: find_program("gdb", &path),
         python: find_program("python3", &path).and_then(|program| version_of(program, &path)),
         debug_file: debug_file(),
-        llama: hotfire_llama::folder().map_err(|error| error.to_string()),
+        llama: hotfire_llama::folder().map_err(|error| match error {
+            EngineError::Missing { what, .. } => what,
+            other => other.to_string(),
+        }),
     })
 }
 

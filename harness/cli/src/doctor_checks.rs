@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 
+use hotfire_llama::FOLDER_VARIABLE;
 use hotfire_sys::SysError;
 use hotfire_sys::machine::{Cgroups, Facts};
 use serde::Serialize;
@@ -399,7 +400,11 @@ fn llama(found: &Result<PathBuf, String>) -> Check {
         Ok(folder) => Check::ok("engine llama", folder.display().to_string()),
         Err(why) => {
             let text = format!("{why}: its scenarios are skipped");
-            Check::missing("engine llama", text, "scripts/fetch-engines.sh llama")
+            let fix = format!(
+                "scripts/fetch-engines.sh llama (in hotfire's checkout); or name the folder of a \
+                 build with {FOLDER_VARIABLE}=DIR"
+            );
+            Check::missing("engine llama", text, &fix)
         }
     }
 }

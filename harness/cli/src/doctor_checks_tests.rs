@@ -79,7 +79,7 @@ type Change = fn(&mut Seen);
 #[test]
 fn each_line_tells_what_is_wrong_and_how_to_mend_it() {
     use State::{Limited, Missing};
-    let rows: [(&str, Change, State, &str); 17] = [
+    let rows: [(&str, Change, State, &str); 18] = [
         ("kernel", |seen| seen.facts.release = Ok("4.13.16-x".into()), Missing, "4.14"),
         ("tracing", |seen| seen.tracing = Err(EPERM()), Missing, "--trace off"),
         ("ptrace scope", |seen| seen.facts.ptrace_scope = Ok(2), Limited, "ptrace_scope=1"),
@@ -115,6 +115,7 @@ fn each_line_tells_what_is_wrong_and_how_to_mend_it() {
         ),
         ("python", |seen| seen.python = None, Missing, "python3"),
         ("engine llama", |seen| seen.llama = Err("not here".into()), Missing, "fetch-engines.sh"),
+        ("engine llama", |seen| seen.llama = Err("no".into()), Missing, "HOTFIRE_LLAMA_DIR=DIR"),
     ];
     for (name, change, state, fix) in rows {
         let check = after(name, change);
