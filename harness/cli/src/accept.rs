@@ -7,28 +7,33 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use hotfire_core::diagnose::Finding;
-use hotfire_core::judge::{KnownFailure, PlanName, clopper_pearson, passes_needed};
+use hotfire_core::judge::{KnownFailure, PlanName, Verdict, clopper_pearson, passes_needed};
 use hotfire_core::report::{PlanResult, Report, sanitize};
 use hotfire_plan::scenario::{Census, Limits, Scenario};
-use hotfire_plan::{Plan, plan_id};
+use hotfire_plan::{Plan, plan_id, print_duration_us};
 
 use crate::answer::answer;
 use crate::args::{AcceptArgs, AcceptAs};
 use crate::baseline::{parse_file, read, today};
 use crate::config::Profile;
 use crate::error::CliError;
+use crate::present::wrap;
 use crate::scenarios::REGRESSIONS;
 use crate::store::{Kept, Store, read_json, write_project};
 use crate::subjects::PLAN_NAME;
 
 /// Every finding that was new or flaky in the last run.
 const ALL_NEW: &str = "all-new";
-/// The longest comment line.
-const COMMENT_CHARS_MAX: usize = 96;
+/// Columns of a comment's line, behind its `# `.
+const COMMENT_COLUMNS: usize = 96;
+/// The longest title that is written; an engine's message may be part of it.
+const TITLE_CHARS_MAX: usize = 4000;
 /// The most runs that a regression scenario asks for.
 const RUNS_MAX: u32 = 100;
-/// Digits of the finding's id in a scenario's name.
+/// Digits of the finding's id, and of the plan's, in a scenario's name.
 const NAME_DIGITS: usize = 8;
+/// The fewest digits of an id: an empty variable of a script names nothing.
+const ID_DIGITS_MIN: usize = 4;
 
 /// Accepts one kept finding, or all new ones.
 pub(crate) fn accept(
@@ -45,15 +50,57 @@ pub(crate) fn accept(
         }
         AcceptAs::Plan => {
             let told = kept.iter().map(|kept| keep_as_scenario(kept, args));
-            told.collect::<Result<Vec<_>, _>>()?.concat()
+            tell(told.collect::<Result<Vec<_>, _>>()?, args)?
         }
     };
     answer(out, &told)?;
     Ok(0)
 }
 
+/// What became of a finding.
+enum Told {
+    Entered(String),
+    /// Somebody accepted it before: a note, or an error where it alone was named.
+    There {
+        note: String,
+        help: String,
+    },
+}
+
+/// The answer. What is there already is an error only where nothing else was to be done.
+fn tell(told: Vec<Told>, args: &AcceptArgs) -> Result<String, CliError> {
+    let mut text = String::new();
+    let mut refused = None;
+    let mut entered = false;
+    for one in told {
+        match one {
+            Told::Entered(line) => {
+                entered = true;
+                text.push_str(&line);
+            }
+            Told::There { note, help } => {
+                text.push_str(&format!("{note}: {help}\n"));
+                refused = Some(CliError::Text(format!("{note}\nhelp: {help}")));
+            }
+        }
+    }
+    match refused {
+        Some(error) if !entered && args.what != ALL_NEW => Err(error),
+        _ => Ok(text),
+    }
+}
+
 /// What flags cannot tell one by one.
 fn check(args: &AcceptArgs) -> Result<(), CliError> {
+    let digits = args.what.chars().take_while(|sign| *sign != '-').count();
+    if args.what != ALL_NEW && digits < ID_DIGITS_MIN {
+        return Err(CliError::Text(format!(
+            "`{}` is too short for the id of a finding\n\
+             help: give {ID_DIGITS_MIN} of its digits or more (`hotfire show` lists what is kept), \
+             or {ALL_NEW}",
+            args.what
+        )));
+    }
     let today = args.gate.today.unwrap_or_else(today);
     if let Some(expires) = args.expires.filter(|expires| *expires < today) {
         return Err(CliError::Text(format!(
@@ -94,6 +141,9 @@ fn wanted(args: &AcceptArgs) -> Result<Vec<Kept>, CliError> {
         }));
         let all = shown.into_iter().map(|plan| kept_by(&store, plan));
         let all = all.collect::<Result<Vec<_>, _>>()?;
+        if all.is_empty() {
+            refuse_expected(&kept)?;
+        }
         return Ok(if all.is_empty() { vec![kept] } else { all });
     }
     let found = rarest(new);
@@ -106,6 +156,19 @@ fn wanted(args: &AcceptArgs) -> Result<Vec<Kept>, CliError> {
         )));
     }
     found.into_iter().map(|plan| kept_by(&store, plan)).collect()
+}
+
+/// What a scenario expects is green: an entry would never apply, and that it must pass would
+/// contradict the scenario.
+fn refuse_expected(kept: &Kept) -> Result<(), CliError> {
+    if kept.result.verdict != Verdict::AsExpected.name() {
+        return Ok(());
+    }
+    Err(CliError::Text(format!(
+        "{} is what scenario `{}` expects: it is green, and there is nothing to accept\n\
+         help: where it must not show, take `expect` out of the scenario",
+        kept.finding.id, kept.result.scenario
+    )))
 }
 
 fn last_report(folder: &Path) -> Result<Report, CliError> {
@@ -143,16 +206,16 @@ fn list_all(kept: &[Kept], args: &AcceptArgs, path: &Path) -> Result<String, Cli
         "# Failures that are known: `hotfire run` shows them and stays green. docs/baseline.md\n"
             .to_owned()
     });
-    let mut told = String::new();
+    let mut told = Vec::new();
     for kept in kept {
         let before = parse_file(path, &text)?;
         if let Some(entry) = before.iter().find(|entry| covers(entry, kept)) {
-            return Err(CliError::Text(format!(
-                "{} is listed already, at {}:{}\nhelp: change its date or rate there",
-                kept.finding.id,
-                path.display(),
-                entry.line
-            )));
+            let (id, path) = (&kept.finding.id, path.display());
+            told.push(Told::There {
+                note: format!("{id} is listed already, at {path}:{}", entry.line),
+                help: "change its date or rate there".to_owned(),
+            });
+            continue;
         }
         if !text.is_empty() && !text.ends_with('\n') {
             text.push('\n');
@@ -161,16 +224,20 @@ fn list_all(kept: &[Kept], args: &AcceptArgs, path: &Path) -> Result<String, Cli
         text.push_str(&entry_text(kept, args)?);
         // Only what the gate can read is written.
         let line = parse_file(path, &text)?.last().map_or(0, |entry| entry.line);
-        told.push_str(&format!(
+        told.push(Told::Entered(format!(
             "{}:{line}: {} {} is known until {}\n",
             path.display(),
-            sanitize(&kept.finding.status, COMMENT_CHARS_MAX),
+            sanitize(&kept.finding.status, COMMENT_COLUMNS),
             kept.finding.id,
             args.expires.map(|date| date.to_string()).unwrap_or_default()
-        ));
+        )));
     }
-    write_project(path, &text)?;
-    Ok(told)
+    let is_new = told.iter().any(|one| matches!(one, Told::Entered(_)));
+    let answer = tell(told, args)?;
+    if is_new {
+        write_project(path, &text)?;
+    }
+    Ok(answer)
 }
 
 fn covers(entry: &KnownFailure, kept: &Kept) -> bool {
@@ -220,7 +287,9 @@ fn comment(finding: &Finding, result: &PlanResult) -> String {
     let seen = result.reproduced.map(|tried| {
         format!("# Seen in {} of {} runs in fresh processes.\n", tried.failed, tried.of)
     });
-    format!("# {}\n{}", sanitize(&title, COMMENT_CHARS_MAX), seen.unwrap_or_default())
+    let title = wrap(&sanitize(&title, TITLE_CHARS_MAX), COMMENT_COLUMNS);
+    let lines = title.lines().map(|line| format!("# {line}\n"));
+    lines.chain(seen).collect()
 }
 
 /// The rate that the plan's finding has at least, as its fresh runs prove it; rounded down.
@@ -231,16 +300,22 @@ fn lowest_rate(plan: &PlanResult) -> Option<f64> {
 }
 
 /// Writes a scenario that expects a pass of the plan that failed.
-fn keep_as_scenario(kept: &Kept, args: &AcceptArgs) -> Result<String, CliError> {
+fn keep_as_scenario(kept: &Kept, args: &AcceptArgs) -> Result<Told, CliError> {
     let (finding, result) = (&kept.finding, &kept.result);
+    let plans = format!("plans = [{}]\n", toml::Value::from(result.plan.as_str()));
     let digits: String = finding.id.chars().take(NAME_DIGITS).collect();
-    let name = format!("{}-{}-{digits}", result.scenario, finding.status.to_lowercase());
-    let path = PathBuf::from(REGRESSIONS).join(format!("{name}.toml"));
+    let mut name = format!("{}-{}-{digits}", result.scenario, finding.status.to_lowercase());
+    let path_of = |name: &str| PathBuf::from(REGRESSIONS).join(format!("{name}.toml"));
+    if read(&path_of(&name))?.is_some_and(|text| !text.contains(&plans)) {
+        // Another plan showed the same finding.
+        name.extend(["-".to_owned(), id_of(result)?.chars().take(NAME_DIGITS).collect()]);
+    }
+    let path = path_of(&name);
     if path.exists() {
-        return Err(CliError::Text(format!(
-            "{} is there already\nhelp: `hotfire run {name}` runs it",
-            path.display()
-        )));
+        return Ok(Told::There {
+            note: format!("{} is there already", path.display()),
+            help: format!("`hotfire run {name}` runs it"),
+        });
     }
     let summary = args.reason.clone().unwrap_or_else(|| {
         format!("must pass; it once showed {}: {}", finding.status, finding.title)
@@ -248,7 +323,7 @@ fn keep_as_scenario(kept: &Kept, args: &AcceptArgs) -> Result<String, CliError> 
     let mut text = comment(finding, result);
     let mut add = |key: &str, value: toml::Value| text.push_str(&format!("{key} = {value}\n"));
     add("name", name.as_str().into());
-    add("summary", sanitize(&summary, 400).into());
+    add("summary", sanitize(&summary, TITLE_CHARS_MAX).into());
     add("reproduces", args.issue.as_str().into());
     add("lifecycle", "regression".into());
     add("engine", result.engine.as_str().into());
@@ -257,12 +332,17 @@ fn keep_as_scenario(kept: &Kept, args: &AcceptArgs) -> Result<String, CliError> 
     if kept.census != Census::default() {
         text.push_str(&format!("census = \"{}\"\n", kept.census.name()));
     }
-    text.push_str(&format!("plans = [{}]\n", toml::Value::from(result.plan.as_str())));
+    text.push_str(&plans);
     text.push_str(&limits_text(&kept.limits));
     Scenario::parse(&text)
         .map_err(|error| CliError::Text(error.render(&path.display().to_string(), &text)))?;
     write_project(&path, &text)?;
-    Ok(format!("{}: must pass from now on (`hotfire run {name}`)\n", path.display()))
+    Ok(Told::Entered(format!("{}: must pass from now on (`hotfire run {name}`)\n", path.display())))
+}
+
+/// As the file takes it.
+fn duration(time_ms: u64) -> String {
+    print_duration_us(time_ms.saturating_mul(1000))
 }
 
 /// The limits that are not the usual ones.
@@ -277,7 +357,7 @@ fn limits_text(limits: &Limits) -> String {
     ];
     let unusual = times.into_iter().filter(|(_, time, usual)| time != usual);
     let mut lines: Vec<String> =
-        unusual.map(|(name, time_ms, _)| format!("{name} = \"{time_ms}ms\"\n")).collect();
+        unusual.map(|(name, time_ms, _)| format!("{name} = \"{}\"\n", duration(time_ms))).collect();
     if limits.processes != usual.processes {
         lines.push(format!("processes = {}\n", limits.processes));
     }

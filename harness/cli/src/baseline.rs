@@ -51,16 +51,14 @@ struct FileEntry {
     min_rate: Option<Spanned<f64>>,
 }
 
-/// The baseline of an invocation. Without a file nothing is known; a file that a flag names must
-/// be there.
+/// The baseline of an invocation. Without a file nothing is known; a file that a flag or a profile
+/// names must be there.
 pub(crate) fn load(shared: &SharedArgs, profile: &Profile) -> Result<Baseline, CliError> {
     let flag = shared.gate.baseline.as_deref();
     let path = flag.map_or_else(|| profile.baseline(), Path::to_owned);
     let entries = match read(&path)? {
-        None if flag.is_some() => {
-            let error = std::io::ErrorKind::NotFound.into();
-            let help = "`hotfire accept ID --baseline FILE` makes it";
-            return Err(CliError::Read { path, error, help });
+        None if flag.is_some() || profile.names_baseline() => {
+            return Err(named_but_missing(&path, flag.is_some()));
         }
         text => parse_file(&path, &text.unwrap_or_default())?,
     };
@@ -69,7 +67,22 @@ pub(crate) fn load(shared: &SharedArgs, profile: &Profile) -> Result<Baseline, C
         entries,
         today: shared.gate.today.unwrap_or_else(today),
         strict_fixed: shared.strict_fixed.unwrap_or(false),
+        unproven: Vec::new(),
     })
+}
+
+/// A file that is named must be there: a wrong name would let nothing be known.
+fn named_but_missing(path: &Path, by_flag: bool) -> CliError {
+    let path = path.display();
+    let (named, drop) = match by_flag {
+        true => ("--baseline", "leave the flag out"),
+        false => ("`baseline` of the profile in .config/hotfire.toml", "take the key out"),
+    };
+    CliError::Text(format!(
+        "cannot read {path}: no such file, and {named} names it\n\
+         help: mend the name; `hotfire accept ID … --baseline {path}` makes it; \
+         without known failures, {drop}"
+    ))
 }
 
 /// The file's text; `None` where there is no file.
@@ -100,8 +113,10 @@ pub(crate) fn today() -> Date {
 pub(crate) fn with_enough_runs(mut subjects: Vec<Subject>, baseline: &Baseline) -> Vec<Subject> {
     for subject in &mut subjects {
         let id = plan_id(&subject.plan);
-        let named = baseline.naming(subject.name(&id));
-        let needed = named.filter_map(|(_, entry)| entry.min_rate.map(passes_needed)).max();
+        // Where passes tell nothing, more of them do not either.
+        let named = baseline.naming(subject.name(&id)).map(|(_, entry)| entry);
+        let told = named.filter(|entry| baseline.unproven(entry).is_none());
+        let needed = told.filter_map(|entry| entry.min_rate.map(passes_needed)).max();
         let runs = needed.unwrap_or(0).min(RUNS_MAX);
         subject.runs = subject.runs.max(runs);
     }
@@ -254,6 +269,12 @@ mod tests {
     fn mistakes_have_their_place() {
         for (from, to, told) in [
             ("scenario", "scenaro", "f:4:1: unknown key `scenaro`"),
+            (
+                "\"https://example.org/7\"",
+                "7",
+                "f:6:9: invalid type: integer `7`, expected a string",
+            ),
+            ("0.5", "\"0.5\"", "f:8:12: invalid type: string \"0.5\", expected f64"),
             ("issue = \"https://example.org/7\"\n", "", "f:3:1: the key `issue` is missing"),
             ("expires = 2027-01-31\n", "", "f:3:1: the key `expires` is missing"),
             ("https://example.org/7", "#7", "f:6:9: `#7` is no URL"),

@@ -11,7 +11,7 @@ use hotfire_plan::{FileError, FileProblem, parse_duration_us};
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::args::{Cli, GitHub, SharedArgs, Trace, Verb};
+use crate::args::{CensusArg, Cli, GitHub, SharedArgs, Trace, Verb};
 use crate::error::CliError;
 
 /// The folder of a project's settings.
@@ -26,6 +26,8 @@ const DEFAULT: &str = "default";
 const CI: &str = "ci";
 
 const TRACE: [(&str, Trace); 2] = [("on", Trace::On), ("off", Trace::Off)];
+const CENSUS: [(&str, CensusArg); 3] =
+    [("off", CensusArg::Off), ("ends", CensusArg::Ends), ("steps", CensusArg::Steps)];
 const GITHUB: [(&str, GitHub); 3] =
     [("on", GitHub::On), ("off", GitHub::Off), ("auto", GitHub::Auto)];
 
@@ -48,6 +50,8 @@ struct FileProfile {
     out: Option<PathBuf>,
     trace: Option<Spanned<String>>,
     ledger: Option<bool>,
+    census: Option<Spanned<String>>,
+    deny_skips: Option<bool>,
     baseline: Option<PathBuf>,
     strict_fixed: Option<bool>,
 }
@@ -64,8 +68,12 @@ pub(crate) struct Profile {
     out: Option<PathBuf>,
     trace: Option<Trace>,
     ledger: Option<bool>,
+    census: Option<CensusArg>,
+    deny_skips: Option<bool>,
     baseline: Option<PathBuf>,
     strict_fixed: Option<bool>,
+    /// The folder that `.config` stands in; empty: the current one.
+    root: PathBuf,
 }
 
 impl Profile {
@@ -124,25 +132,33 @@ impl Profile {
             out: self.out.or(other.out),
             trace: self.trace.or(other.trace),
             ledger: self.ledger.or(other.ledger),
+            census: self.census.or(other.census),
+            deny_skips: self.deny_skips.or(other.deny_skips),
             baseline: self.baseline.or(other.baseline),
             strict_fixed: self.strict_fixed.or(other.strict_fixed),
+            root: self.root,
         }
     }
 
     /// Paths in the file count from the folder that `.config` stands in.
     fn below(self, root: &Path) -> Self {
-        let baseline = self.baseline.unwrap_or_else(|| Path::new(FOLDER).join(BASELINE));
         Self {
             junit: self.junit.map(|file| root.join(file)),
             out: self.out.map(|out| root.join(out)),
-            baseline: Some(root.join(baseline)),
+            baseline: self.baseline.map(|file| root.join(file)),
+            root: root.to_owned(),
             ..self
         }
     }
 
     /// The file of known failures.
     pub(crate) fn baseline(&self) -> PathBuf {
-        self.baseline.clone().unwrap_or_else(|| Path::new(FOLDER).join(BASELINE))
+        self.baseline.clone().unwrap_or_else(|| self.root.join(FOLDER).join(BASELINE))
+    }
+
+    /// Whether the file says which that is.
+    pub(crate) fn names_baseline(&self) -> bool {
+        self.baseline.is_some()
     }
 
     /// The command line with these settings where it says nothing.
@@ -151,6 +167,7 @@ impl Profile {
         let out = match &mut cli.verb {
             Verb::Run(args) => {
                 args.runs = args.runs.or(self.runs);
+                args.deny_skips |= self.deny_skips == Some(true);
                 self.complete_shared(&mut args.shared);
                 &mut args.shared.out
             }
@@ -174,6 +191,7 @@ impl Profile {
         flags.github = flags.github.or(self.github);
         flags.no_ledger |= self.ledger == Some(false);
         flags.trace = flags.trace.or(self.trace);
+        flags.census = flags.census.or(self.census);
         flags.strict_fixed = flags.strict_fixed.or(self.strict_fixed);
     }
 }
@@ -219,8 +237,11 @@ fn check(file: FileProfile) -> Result<Profile, FileError> {
         out: file.out,
         trace: file.trace.map(|word| listed(&word, &TRACE)).transpose()?,
         ledger: file.ledger,
+        census: file.census.map(|word| listed(&word, &CENSUS)).transpose()?,
+        deny_skips: file.deny_skips,
         baseline: file.baseline,
         strict_fixed: file.strict_fixed,
+        root: PathBuf::new(),
     })
 }
 
@@ -263,12 +284,14 @@ mod tests {
     #[test]
     fn every_profile_inherits_from_default() {
         let text = "[profile.default]\njobs = 2\nruns = 3\ntimeout = \"2s\"\n\
-                    [profile.ci]\nruns = 20\ntrace = \"off\"\nledger = false\n";
+                    [profile.ci]\nruns = 20\ntrace = \"off\"\nledger = false\n\
+                    census = \"steps\"\ndeny-skips = true\n";
         let mut profiles = parse(text).unwrap();
         let default = profiles.remove(DEFAULT).unwrap();
         let ci = profiles.remove(CI).unwrap().over(built_in(CI)).over(default.clone());
         assert_eq!((ci.jobs, ci.runs, ci.timeout_ms), (Some(2), Some(20), Some(2000)));
         assert_eq!((ci.trace, ci.ledger), (Some(Trace::Off), Some(false)));
+        assert_eq!((ci.census, ci.deny_skips), (Some(CensusArg::Steps), Some(true)));
         assert_eq!(ci.strict_fixed, Some(true), "built in");
         assert_eq!(default.over(built_in(DEFAULT)).strict_fixed, None);
         let lax = parse("[profile.ci]\nstrict-fixed = false\n").unwrap().remove(CI).unwrap();
@@ -283,6 +306,7 @@ mod tests {
             ("[profile.ci]\nruns = 0\n", "f:2:8: 0 is not from 1 to 100000"),
             ("[profile.ci]\ntimeout = \"5\"\n", "f:2:11: `5` is no time of at least 1ms"),
             ("[profile.ci]\ntrace = \"of\"\n", "f:2:9: unknown word `of`"),
+            ("[profile.ci]\ncensus = \"end\"\n", "f:2:10: unknown word `end`"),
             ("[profile.ci]\ngithub = \"yes\"\n", "f:2:10: unknown word `yes`"),
             ("[profile.ci]\njobs = \"2\"\n", "f:2:8: "),
         ] {
@@ -293,6 +317,27 @@ mod tests {
         let text = "[profile.ci]\nrnus = 3\n";
         let rendered = parse(text).unwrap_err().render("f", text);
         assert!(rendered.ends_with("help: did you mean `runs`?"), "{rendered}");
+    }
+
+    #[test]
+    fn wrong_types_are_told_with_what_to_write() {
+        for (line, help) in [
+            ("jobs = \"2\"", "write `jobs = 2`"),
+            ("jobs = \"all\"", "write `jobs = 1`"),
+            ("runs = -3", "write `runs = 1`"),
+            ("runs = 2.5", "write `runs = 1`"),
+            ("timeout = 30", "write `timeout = \"30s\"`"),
+            ("trace = false", "write `trace = \"off\"`"),
+            ("junit = 3", "write `junit = \"3\"`"),
+            ("junit = [\"a\"]", "write `junit = \"…\"`"),
+            ("ledger = \"false\"", "write `ledger = false`"),
+            ("deny-skips = \"yes\"", "write `deny-skips = true`"),
+        ] {
+            let text = format!("[profile.ci]\n{line}\n");
+            let rendered = parse(&text).unwrap_err().render("f", &text);
+            assert!(rendered.starts_with("f:2:"), "{rendered}");
+            assert!(rendered.contains(&format!("\nhelp: {help}; {PAGE}")), "{rendered}");
+        }
     }
 
     #[test]

@@ -43,6 +43,9 @@ pub(crate) fn list(args: &ListArgs, out: &mut dyn Write) -> Result<u8, CliError>
     let files = loaded.iter().map(|one| one.file.as_str());
     let origins = scenarios::origins(files);
     text.push_str(&format!("\n{origins} · engines: {}\n", engines.join(", ")));
+    if let Some(hidden) = scenarios::hidden(&args.filters) {
+        text.push_str(&format!("{hidden}\n"));
+    }
     for file in left_out {
         let file = sanitize(&file, NAME_CHARS_MAX);
         text.push_str(&format!("left out, as it does not parse: {file}\n"));

@@ -22,6 +22,7 @@ mod error;
 mod internal;
 mod list;
 mod present;
+mod proof;
 mod replace;
 mod reports;
 mod run;

@@ -452,7 +452,7 @@ fn next_step(page: &str) -> Option<String> {
 }
 
 /// Lines of at most `columns`, broken at blanks.
-fn wrap(text: &str, columns: usize) -> String {
+pub(crate) fn wrap(text: &str, columns: usize) -> String {
     let mut lines = String::new();
     let mut used = 0;
     for word in text.split(' ') {

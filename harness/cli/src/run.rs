@@ -12,6 +12,7 @@ use crate::baseline;
 use crate::config::Profile;
 use crate::error::{CliError, status};
 use crate::present::Presenter;
+use crate::proof;
 use crate::soak::{self, Soaks};
 use crate::store::Store;
 use crate::{reports, subjects};
@@ -39,8 +40,11 @@ pub(crate) fn run(
     profile: &Profile,
     presenter: &mut Presenter,
 ) -> Result<u8, CliError> {
-    let baseline = baseline::load(&args.shared, profile)?;
+    let mut baseline = baseline::load(&args.shared, profile)?;
     let (mut subjects, left_out) = subjects::of_run(args)?;
+    if !baseline.entries.is_empty() {
+        baseline.unproven = proof::unproven(&subjects, &args.shared, &args.filters);
+    }
     for file in left_out {
         presenter.warn(&format!("{file} is left out: it does not parse, and no filter names it"));
     }
@@ -64,8 +68,11 @@ pub(crate) fn replay(
     profile: &Profile,
     presenter: &mut Presenter,
 ) -> Result<u8, CliError> {
-    let baseline = baseline::load(&args.shared, profile)?;
+    let mut baseline = baseline::load(&args.shared, profile)?;
     let (subject, shared) = subjects::of_replay(&args.plan, args.runs, &args.shared)?;
+    if !baseline.entries.is_empty() {
+        baseline.unproven = proof::unproven(std::slice::from_ref(&subject), &shared, &[]);
+    }
     let task = Task {
         verb: "replay",
         shared: &shared,

@@ -33,6 +33,7 @@ include!(concat!(env!("OUT_DIR"), "/built_in.rs"));
 
 /// The folder of a project's scenarios.
 const FOLDER: &str = "scenarios";
+const ELSEWHERE: &str = "another current folder shows them";
 /// It proves that crashes are caught, whatever engine a project has.
 const CANARY: &str = "canary.toml";
 /// The folder of plans that failed once and must pass; `hotfire accept --as plan` writes there.
@@ -63,6 +64,66 @@ pub(crate) fn load(filters: &[String]) -> Result<Scenarios, CliError> {
     Ok(found)
 }
 
+/// All scenarios of the places that `filters` choose from: the folders of the files that they name,
+/// and with words, or without a filter, what [`load`] finds by itself. Files that do not parse are
+/// left out, by the names that their scenarios have.
+pub(crate) fn around(filters: &[String]) -> Scenarios {
+    let (paths, words): (Vec<&String>, Vec<&String>) =
+        filters.iter().partition(|filter| is_path(filter));
+    let mut folders: BTreeSet<PathBuf> = paths.into_iter().map(|path| folder_of(path)).collect();
+    let mut found = Scenarios::default();
+    if filters.is_empty() || !words.is_empty() {
+        folders.insert(REGRESSIONS.into());
+        match files_of(FOLDER) {
+            Some(_) => drop(folders.insert(FOLDER.into())),
+            // They parse: a test says so.
+            None => found.loaded = built_in(|_| true).unwrap_or_default(),
+        }
+    }
+    for file in folders.iter().filter_map(files_of).flatten() {
+        match read(&file) {
+            Ok(one) => found.loaded.push(one),
+            Err(_) => {
+                let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+                found.left_out.push(stem.into_owned());
+            }
+        }
+    }
+    found
+}
+
+/// The folder itself, or that of a file.
+fn folder_of(path: &str) -> PathBuf {
+    let path = Path::new(path);
+    if path.is_dir() {
+        return path.to_owned();
+    }
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    parent.unwrap_or(Path::new(".")).to_owned()
+}
+
+/// That the built-in scenarios are hidden, where the project's own ones hide them from these filters.
+pub(crate) fn hidden(filters: &[String]) -> Option<String> {
+    let by_name = filters.is_empty() || filters.iter().any(|filter| !is_path(filter));
+    let own = files_of(FOLDER).filter(|_| by_name)?;
+    let is_own = |name: &str| own.iter().any(|file| file.ends_with(name));
+    let count = BUILT_IN.iter().filter(|(name, _)| !is_own(name)).count();
+    let text = format!("{count} built-in scenarios are hidden by ./{FOLDER}; {ELSEWHERE}");
+    (count > 0).then_some(text)
+}
+
+/// The same where one of these words means a built-in one.
+fn hides(lost: &[&str]) -> Option<String> {
+    files_of(FOLDER)?;
+    let names = || BUILT_IN.iter().filter_map(|(name, _)| name.strip_suffix(".toml"));
+    let meant: Vec<&str> =
+        lost.iter().copied().filter(|word| names().any(|name| name.contains(word))).collect();
+    let verb = if meant.len() == 1 { "is" } else { "are" };
+    let words = quoted(&meant, " and ");
+    (!meant.is_empty())
+        .then(|| format!("{words} {verb} built in, and hidden by ./{FOLDER}: {ELSEWHERE}. "))
+}
+
 /// Adds those that match; every word must match at least one.
 fn select(all: Vec<Loaded>, words: &[&String], selected: &mut Vec<Loaded>) -> Result<(), CliError> {
     let matches = |one: &Loaded, words: &[&String]| {
@@ -76,7 +137,8 @@ fn select(all: Vec<Loaded>, words: &[&String], selected: &mut Vec<Loaded>) -> Re
         let parts = names.iter().flat_map(|name| name.split('-')).chain(names.iter().copied());
         let near: BTreeSet<&str> =
             lost.iter().filter_map(|word| nearest(word, parts.clone())).collect();
-        return Err(CliError::NoMatch { what: quoted(&lost, " or "), near: meant(&near) });
+        let near = hides(&lost).unwrap_or_else(|| meant(&near));
+        return Err(CliError::NoMatch { what: quoted(&lost, " or "), near });
     }
     selected.extend(all.into_iter().filter(|one| words.is_empty() || matches(one, words)));
     Ok(())
@@ -197,7 +259,7 @@ fn built_in(is_wanted: impl Fn(&str) -> bool) -> Result<Vec<Loaded>, CliError> {
 }
 
 /// The scenario files of a folder; `None` where there is no such folder or file.
-fn files_of(folder: &str) -> Option<Vec<PathBuf>> {
+fn files_of(folder: impl AsRef<Path>) -> Option<Vec<PathBuf>> {
     let entries = std::fs::read_dir(folder).ok()?;
     let mut files: Vec<PathBuf> = entries
         .filter_map(Result::ok)

@@ -186,7 +186,17 @@ fn scenarios_of_a_project() {
     let done = workshop.run(&["run"]);
     assert_eq!(done.status, 0, "{}", done.stderr);
     assert!(done.stderr.contains(&format!(", 1 plan of {told}, ")), "{}", done.stderr);
-    assert!(workshop.run(&["list"]).stdout.contains(&format!("\n{told} · ")));
+    let listed = workshop.run(&["list"]).stdout;
+    assert!(listed.contains(&format!("\n{told} · ")), "{listed}");
+    let hidden =
+        " built-in scenarios are hidden by ./scenarios; another current folder shows them\n";
+    assert_eq!(listed.matches(hidden).count(), 1, "{listed}");
+    assert!(!workshop.run(&["list", "./scenarios"]).stdout.contains("hidden"));
+    for verb in ["run", "list"] {
+        let done = workshop.run(&[verb, "swap-deadlock", "nosuch"]);
+        let why = "help: `swap-deadlock` is built in, and hidden by ./scenarios: another current";
+        assert_refused(&done, 4, &["no scenario matches `swap-deadlock` or `nosuch`\n", why]);
+    }
     // `scenarios` is the folder.
     let done = workshop.run(&["run", "scenarios"]);
     assert_eq!(done.status, 0, "{}", done.stderr);

@@ -48,6 +48,19 @@ pub struct Baseline {
     pub today: Date,
     /// Whether an entry whose failure is gone makes the command fail.
     pub strict_fixed: bool,
+    /// Plans of this invocation and of the project whose passes do not tell that a failure is gone.
+    pub unproven: Vec<Unproven>,
+}
+
+/// A plan of which no pass tells that its failure is gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unproven {
+    /// The scenario's name.
+    pub scenario: String,
+    /// The plan's id; empty: not known.
+    pub id: String,
+    /// Why, a lowercase fragment.
+    pub why: String,
 }
 
 /// A plan as an entry names it.
@@ -68,12 +81,23 @@ impl Baseline {
             entries: Vec::new(),
             today: Date::from_days(0),
             strict_fixed: false,
+            unproven: Vec::new(),
         }
     }
 
     /// The entries that name a plan, with their places in the list.
     pub fn naming(&self, plan: PlanName<'_>) -> impl Iterator<Item = (usize, &KnownFailure)> {
         self.entries.iter().enumerate().filter(move |(_, entry)| entry.names(plan))
+    }
+
+    /// Why it cannot be told that what the entry lists is gone: a plan that it names was not run,
+    /// or not looked at as closely as it takes to see a failure.
+    #[must_use]
+    pub fn unproven(&self, entry: &KnownFailure) -> Option<&str> {
+        let mut plans = self.unproven.iter();
+        let named =
+            |plan: &&Unproven| entry.names(PlanName { scenario: &plan.scenario, id: &plan.id });
+        plans.find(named).map(|plan| plan.why.as_str())
     }
 
     /// An entry as reports tell it.

@@ -8,7 +8,7 @@ use hotfire_plan::scenario::Expectation;
 
 use super::baseline::{Baseline, KnownFailure, PlanName};
 use super::interval::{clopper_pearson, passes_needed};
-use super::known::{BaselineEntry, EntryState};
+use super::known::{BaselineEntry, EntryState, KnownIssue};
 use super::verdict::{PlanVerdict, RunResult, Verdict, is_as_expected, mismatch, set_blind};
 use crate::diagnose::Finding;
 
@@ -188,10 +188,11 @@ pub fn judge_entries(verdicts: &mut [&mut PlanVerdict], baseline: &Baseline) -> 
                     && verdict.verdict == Verdict::AsExpected
                     && of_entry(verdict).is_some()
             });
+            let KnownIssue { issue, place, .. } = &told.known;
             for verdict in passed {
                 verdict.verdict = Verdict::Fixed;
+                verdict.reason = Some(format!("{} at {place}: {issue}", told.reason));
                 verdict.known = Some(told.known.clone());
-                verdict.reason = Some(told.reason.clone());
             }
         }
         judged.push(told);
@@ -213,6 +214,9 @@ fn judge_entry(entry: &KnownFailure, sightings: &[Sighting], baseline: &Baseline
             EntryState::Undecided,
             "no run in a fresh process went as expected; undecided".to_owned(),
         ),
+        _ if let Some(why) = baseline.unproven(entry) => {
+            (EntryState::Undecided, format!("not seen in {made} fresh {noun}; undecided, {why}"))
+        }
         (_, _, Some(needed)) if made >= needed => (
             EntryState::Fixed,
             format!("not seen in {made} fresh {noun}, {needed} are enough: remove the entry"),

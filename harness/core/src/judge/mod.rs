@@ -11,7 +11,7 @@ mod known;
 mod soak;
 mod verdict;
 
-pub use baseline::{Baseline, KnownFailure, PlanName};
+pub use baseline::{Baseline, KnownFailure, PlanName, Unproven};
 pub use date::Date;
 pub use exit::exit_code;
 pub use gate::{Sighting, judge_entries, judge_known};

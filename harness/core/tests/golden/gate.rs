@@ -2,7 +2,7 @@
 
 use hotfire_core::judge::{
     Baseline, BaselineEntry, Date, EntryState, KnownFailure, PlanName, PlanVerdict, RunResult,
-    Verdict, exit_code, judge, judge_entries, judge_known,
+    Unproven, Verdict, exit_code, judge, judge_entries, judge_known,
 };
 use hotfire_core::observe::{DescendantEnd, Ending};
 use hotfire_plan::scenario::{Expectation, ExpectedFinding};
@@ -77,7 +77,7 @@ fn date(text: &str) -> Date {
 }
 
 fn baseline(entries: Vec<KnownFailure>) -> Baseline {
-    Baseline { file: "known.toml".to_owned(), entries, today: date(TODAY), strict_fixed: false }
+    Baseline { file: "known.toml".to_owned(), entries, today: date(TODAY), ..Baseline::empty() }
 }
 
 fn judged_as(
@@ -307,6 +307,8 @@ fn a_fixed_plan_is_called_so_and_strictness_fails_the_entry() {
     let mut plans = [judged(&mixed(0, 5), vec![entry()])];
     let told = entries(&mut plans, &listed);
     assert_eq!(words(&plans[0]), ("PASS", "fixed", 0));
+    let told_of = "remove the entry at known.toml:3: https://example.org/7";
+    assert!(plans[0].reason.as_ref().unwrap().ends_with(told_of), "{:?}", plans[0].reason);
     assert_eq!(exit_code(&plans, &told), 0);
     listed.strict_fixed = true;
     let mut plans = [judged(&mixed(0, 5), vec![entry()])];
@@ -317,6 +319,33 @@ fn a_fixed_plan_is_called_so_and_strictness_fails_the_entry() {
     let mut plans = [judged(&mixed(0, 4), vec![entry()])];
     let told = entries(&mut plans, &listed);
     assert_eq!((words(&plans[0]), exit_code(&plans, &told)), (("PASS", "as-expected", 0), 0));
+}
+
+#[test]
+fn what_was_not_looked_at_is_not_fixed() {
+    let unproven = |scenario: &str, id: &str| Unproven {
+        scenario: scenario.to_owned(),
+        id: id.to_owned(),
+        why: "without the census it may not show".to_owned(),
+    };
+    let after = |runs: &[RunResult], entry: KnownFailure, plan: Unproven| {
+        let listed = Baseline { unproven: vec![plan], ..baseline(vec![entry]) };
+        let name = PlanName { scenario: "swap", id: ID };
+        let mut plans = [judged_as(name, runs, &Expectation::Pass, &listed)];
+        let told = entries(&mut plans, &listed).remove(0);
+        (told.state, told.reason, plans[0].verdict)
+    };
+    let (state, reason, verdict) = after(&mixed(0, 50), entry(), unproven("swap", ID));
+    assert_eq!((state, verdict), (EntryState::Undecided, Verdict::AsExpected));
+    assert_eq!(reason, "not seen in 50 fresh runs; undecided, without the census it may not show");
+    // Another plan that the entry names, and one that it does not.
+    let other = "7766554433221100";
+    assert_eq!(after(&mixed(0, 50), entry(), unproven("swap", other)).0, EntryState::Undecided);
+    let of_plan = KnownFailure { plan: Some(ID.to_owned()), ..entry() };
+    assert_eq!(after(&mixed(0, 50), of_plan, unproven("swap", other)).0, EntryState::Fixed);
+    assert_eq!(after(&mixed(0, 50), entry(), unproven("load", ID)).0, EntryState::Fixed);
+    // What was seen was seen.
+    assert_eq!(after(&mixed(1, 50), entry(), unproven("swap", ID)).0, EntryState::Seen);
 }
 
 #[test]
