@@ -5,6 +5,7 @@
 mod pool;
 mod runner;
 mod subject;
+mod sweep;
 
 pub use pool::{Pool, PoolConfig, PoolEnd, Work};
 pub use runner::{Attempt, CampaignReport, SubjectReport, Unrun, run_campaign};

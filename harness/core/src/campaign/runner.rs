@@ -10,6 +10,7 @@ use hotfire_sys::{SysError, monotonic_ns};
 
 use super::pool::{Pool, PoolConfig, PoolEnd, Work};
 use super::subject::{Settings, Subject, Watching};
+use super::sweep::sweep;
 use crate::diagnose::{Context, Finding, Reproduced, diagnose, hints_at_leak, skip_reason};
 use crate::judge::{
     BaselineEntry, PlanVerdict, Rate, RunResult, judge, judge_entries, judge_known, tell_uncounted,
@@ -228,7 +229,11 @@ impl Work for Campaign<'_> {
         // The closer look shows what the first one saw, but for something that comes and goes.
         let observation = match first_look {
             Some(first_look) if !hints => *first_look,
-            _ => observation,
+            Some(first_look) => {
+                sweep(&first_look, &observation);
+                observation
+            }
+            None => observation,
         };
         let Some(attempt) = self.attempt(subject, observation) else { return };
         let fails = !attempt.findings.is_empty() && !attempt.is_blind();
@@ -474,23 +479,12 @@ fn unseen(observation: &Observation) -> Vec<(&'static str, String)> {
 
 #[cfg(test)]
 mod tests {
-    use crate::observe::CensusRecord;
+    use crate::observe::{CensusRecord, bare_observation};
 
     use super::*;
 
     fn told(census: Fact<CensusRecord>) -> Vec<(&'static str, String)> {
-        let mut observation: Observation = serde_json::from_value(serde_json::json!({
-            "plan": "exit",
-            "seed": 1,
-            "mode": "spawn",
-            "ending": { "exited": 0 },
-            "recorder": { "unavailable": "a test" },
-            "output": crate::observe::Output::default(),
-            "wall_us": 1,
-        }))
-        .unwrap();
-        observation.census = census;
-        let mut notes = unseen(&observation);
+        let mut notes = unseen(&Observation { census, ..bare_observation() });
         notes.retain(|(what, _)| *what != "recorder");
         notes
     }

@@ -2,10 +2,14 @@
 //!
 //! Deliberately absent: words like "leak", "cause" or "culprit"; they begin in `diagnose`.
 
+#[cfg(test)]
+mod bare;
 mod census;
 mod observation;
 mod recorded;
 
+#[cfg(test)]
+pub(crate) use bare::bare_observation;
 pub use census::*;
 pub use observation::*;
 pub use recorded::*;

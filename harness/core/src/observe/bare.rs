@@ -1,0 +1,24 @@
+//! An observation for tests of this crate, of a run that ended well and of which little is known.
+
+use super::{Ending, Fact, LaunchMode, Observation, Output};
+
+/// The observation.
+pub(crate) fn bare_observation() -> Observation {
+    let unknown = || "a test".to_owned();
+    Observation {
+        plan: "exit".to_owned(),
+        seed: 1,
+        mode: LaunchMode::Spawn,
+        traced: true,
+        mode_note: None,
+        ending: Ending::Exited(0),
+        crash: None,
+        stall: None,
+        recorder: Fact::Unavailable(unknown()),
+        census: Fact::Unavailable(unknown()),
+        descendants: Vec::new(),
+        output: Output::default(),
+        wall_us: 1,
+        soft_errors: Vec::new(),
+    }
+}
