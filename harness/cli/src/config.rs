@@ -228,8 +228,8 @@ fn parse(text: &str) -> Result<BTreeMap<String, Profile>, FileError> {
 
 fn check(file: FileProfile) -> Result<Profile, FileError> {
     Ok(Profile {
-        jobs: file.jobs.map(|jobs| between(&jobs, 256)).transpose()?,
-        runs: file.runs.map(|runs| between(&runs, 100_000)).transpose()?,
+        jobs: file.jobs.map(|jobs| FileError::from_one_to(&jobs, 256, PAGE)).transpose()?,
+        runs: file.runs.map(|runs| FileError::from_one_to(&runs, 100_000, PAGE)).transpose()?,
         timeout_ms: file.timeout.map(|time| milliseconds(&time)).transpose()?,
         beat_ms: file.beat.map(|time| milliseconds(&time)).transpose()?,
         junit: file.junit,
@@ -243,15 +243,6 @@ fn check(file: FileProfile) -> Result<Profile, FileError> {
         strict_fixed: file.strict_fixed,
         root: PathBuf::new(),
     })
-}
-
-fn between(value: &Spanned<u32>, most: u32) -> Result<u32, FileError> {
-    let number = *value.get_ref();
-    if (1..=most).contains(&number) {
-        return Ok(number);
-    }
-    let what = format!("{number} is not from 1 to {most}");
-    Err(bad_value(what, "give a number in that range", value.span()))
 }
 
 fn milliseconds(value: &Spanned<String>) -> Result<u64, FileError> {

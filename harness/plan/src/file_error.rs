@@ -121,6 +121,24 @@ impl FileError {
         Self::new(problem, span, page)
     }
 
+    /// The number, which must lie from 1 to `most`.
+    ///
+    /// # Errors
+    /// It does not; the error has its place.
+    pub fn from_one_to(
+        value: &toml::Spanned<u32>,
+        most: u32,
+        page: &'static str,
+    ) -> Result<u32, Self> {
+        let number = *value.get_ref();
+        if (1..=most).contains(&number) {
+            return Ok(number);
+        }
+        let what = format!("{number} is not from 1 to {most}");
+        let help = "give a number in that range";
+        Err(Self::new(FileProblem::BadValue { what, help }, value.span(), page))
+    }
+
     /// A word that is not in its list.
     #[must_use]
     pub fn unknown_word(

@@ -83,7 +83,7 @@ impl Scenario {
             engine: engine(text, file.engine.as_ref())?,
             limits: limits(file.limits.as_ref())?,
             expect: expectation(file.expect.as_ref(), &plans)?,
-            runs: file.runs.map_or(Ok(1), |runs| between(&runs, RUNS_MAX))?,
+            runs: file.runs.map_or(Ok(1), |runs| FileError::from_one_to(&runs, RUNS_MAX, PAGE))?,
             census: census(file.census.as_ref())?,
             plans,
         })
@@ -160,10 +160,9 @@ fn limits(file: Option<&FileLimits>) -> Result<Limits, FileError> {
         exit_ms: positive(&file.exit, defaults.exit_ms)?,
         grace_ms: duration(&file.grace, defaults.grace_ms)?,
         beat_ms: duration(&file.beat, defaults.beat_ms)?,
-        processes: file
-            .processes
-            .as_ref()
-            .map_or(Ok(defaults.processes), |value| between(value, PROCESSES_MAX))?,
+        processes: file.processes.as_ref().map_or(Ok(defaults.processes), |value| {
+            FileError::from_one_to(value, PROCESSES_MAX, PAGE)
+        })?,
     })
 }
 
@@ -243,15 +242,6 @@ fn words(value: &Spanned<String>) -> Result<String, FileError> {
     }
     let what = format!("`{}` is no name", value.get_ref());
     Err(bad_value(what, "write lower-case words joined by `-`, e.g. `fail-init`", value.span()))
-}
-
-fn between(value: &Spanned<u32>, most: u32) -> Result<u32, FileError> {
-    let number = *value.get_ref();
-    if (1..=most).contains(&number) {
-        return Ok(number);
-    }
-    let what = format!("{number} is not from 1 to {most}");
-    Err(bad_value(what, "give a number in that range", value.span()))
 }
 
 fn bad_value(what: impl Into<String>, help: &'static str, span: Range<usize>) -> FileError {
