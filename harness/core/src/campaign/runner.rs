@@ -222,7 +222,9 @@ impl Work for Campaign<'_> {
     fn done(&mut self, job: Job, observation: Observation) {
         let Some(ticket) = self.tickets.remove(&job.id) else { return };
         let Ticket { subject, confirmation, first_look } = ticket;
-        let hints = self.hints_at_leak(subject, &observation);
+        // The look that was close from the start is the last one.
+        let is_asked = job.census == Census::Ends || first_look.is_some();
+        let hints = is_asked && self.hints_at_leak(subject, &observation);
         if hints && job.census == Census::Ends {
             return self.look_closer(job, subject, confirmation, observation);
         }

@@ -83,25 +83,39 @@ pub(crate) struct Turns<'a> {
     /// The point before the exit.
     end: Option<&'a CensusPoint>,
     left_out: usize,
+    kind: Kind,
+    /// The trend of the kind over all these turns, and over their second half.
+    whole: Option<Trend>,
+    half: Option<Trend>,
+    /// How many turns of the second half added something.
+    rises: usize,
 }
 
 impl<'a> Turns<'a> {
     /// The turns of the loop that tells most of a kind: more signs of growth, then more turns.
     pub(crate) fn new(census: &'a CensusRecord, kind: Kind) -> Self {
         let end = census.points.iter().rfind(|point| point.border == CensusBorder::End);
-        let loops = loops(&census.points).into_iter().map(|all| Self::of_loop(all, end));
+        let loops = loops(&census.points).into_iter().map(|all| Self::of_loop(all, end, kind));
         let signs = |turns: &Self| {
-            let signs = [turns.grows(kind).is_some(), turns.stays(kind).is_some()];
-            let count = signs.into_iter().chain([turns.goes_on(kind).is_some()]);
-            (count.filter(|sign| *sign).count(), turns.points.len())
+            let signs =
+                [turns.grows().is_some(), turns.stays().is_some(), turns.goes_on().is_some()];
+            (signs.into_iter().filter(|sign| *sign).count(), turns.points.len())
         };
-        loops.max_by_key(signs).unwrap_or_else(|| Self::of_loop(&[], end))
+        loops.max_by_key(signs).unwrap_or_else(|| Self::of_loop(&[], end, kind))
     }
 
-    fn of_loop(all: &'a [CensusPoint], end: Option<&'a CensusPoint>) -> Self {
+    fn of_loop(all: &'a [CensusPoint], end: Option<&'a CensusPoint>, kind: Kind) -> Self {
         let turns = all.iter().filter(|point| point.border == CensusBorder::Turn);
         let left_out = turns_left_out(turns.clone().count());
-        Self { all, points: turns.skip(left_out).collect(), end, left_out }
+        let points: Vec<&CensusPoint> = turns.skip(left_out).collect();
+        let x = |point: &CensusPoint| f64::from(u32::try_from(point.turn).unwrap_or(u32::MAX));
+        let series: Vec<(f64, f64)> =
+            points.iter().map(|point| (x(point), kind.of(point))).collect();
+        let second_half = series.get(series.len() / 2..).unwrap_or_default();
+        let pairs = second_half.iter().zip(second_half.iter().skip(1));
+        let rises = pairs.filter(|((_, before), (_, after))| after > before).count();
+        let (whole, half) = (theil_sen(&series), theil_sen(second_half));
+        Self { all, points, end, left_out, kind, whole, half, rises }
     }
 
     /// Every two points of which the second is a border of a step, and nothing else lies between
@@ -130,13 +144,8 @@ impl<'a> Turns<'a> {
         self.end
     }
 
-    pub(crate) fn trend(&self, kind: Kind) -> Option<Trend> {
-        theil_sen(&self.series(kind))
-    }
-
-    fn series(&self, kind: Kind) -> Vec<(f64, f64)> {
-        let x = |point: &CensusPoint| f64::from(u32::try_from(point.turn).unwrap_or(u32::MAX));
-        self.points.iter().map(|point| (x(point), kind.of(point))).collect()
+    pub(crate) fn trend(&self) -> Option<Trend> {
+        self.whole
     }
 
     /// How much the trend adds over all turns.
@@ -147,35 +156,30 @@ impl<'a> Turns<'a> {
     }
 
     /// It grows credibly, and by enough.
-    fn grows(&self, kind: Kind) -> Option<Trend> {
-        let trend = self.trend(kind)?;
-        let (low, rise) = match kind {
+    fn grows(&self) -> Option<Trend> {
+        let trend = self.whole?;
+        let (low, rise) = match self.kind {
             Kind::Memory => (SLOPE_BYTES, RISE_BYTES),
             _ => (0.0, RISE_THINGS),
         };
-        let is_enough = if kind == Kind::Memory { trend.low >= low } else { trend.low > low };
+        let is_enough = if self.kind == Kind::Memory { trend.low >= low } else { trend.low > low };
         (is_enough && self.rise(trend)? >= rise).then_some(trend)
     }
 
     /// Half of what the turns added is still there before the exit.
-    fn stays(&self, kind: Kind) -> Option<&'a CensusPoint> {
-        let end = self.end?;
-        let rise = self.rise(self.trend(kind)?)?;
+    fn stays(&self) -> Option<&'a CensusPoint> {
+        let (kind, end) = (self.kind, self.end?);
+        let rise = self.rise(self.whole?)?;
         (kind.of(end) >= kind.of(self.points.first()?) + rise / 2.0).then_some(end)
     }
 
     /// The second half of the turns grows like all of them, and more than once: it does not level
     /// off. Memory comes in pages, so its growth must be credible by itself.
-    fn goes_on(&self, kind: Kind) -> Option<Trend> {
-        let whole = self.trend(kind)?;
-        let series = self.series(kind);
-        let second_half = series.get(series.len() / 2..)?;
-        let half = theil_sen(second_half)?;
-        let pairs = second_half.iter().zip(second_half.iter().skip(1));
-        let rises = pairs.filter(|((_, before), (_, after))| after > before).count();
-        let is_credible = kind != Kind::Memory || half.low > 0.0;
+    fn goes_on(&self) -> Option<Trend> {
+        let (whole, half) = (self.whole?, self.half?);
+        let is_credible = self.kind != Kind::Memory || half.low > 0.0;
         let goes_on = half.slope > 0.0 && half.slope >= whole.slope / 2.0;
-        (goes_on && is_credible && rises >= RISES).then_some(half)
+        (goes_on && is_credible && self.rises >= RISES).then_some(half)
     }
 }
 
@@ -185,7 +189,7 @@ fn census<'a>(facts: &Facts<'a>) -> Option<&'a CensusRecord> {
 
 fn grows(facts: &Facts<'_>, kind: Kind) -> Option<Seen> {
     let turns = Turns::new(census(facts)?, kind);
-    let trend = turns.grows(kind)?;
+    let trend = turns.grows()?;
     let (noun, slope) = (kind.plural(), kind.amount(trend.slope));
     let (low, high) = (kind.amount(trend.low), kind.amount(trend.high));
     let (count, left_out) = (turns.count(), turns.left_out);
@@ -199,7 +203,7 @@ fn grows(facts: &Facts<'_>, kind: Kind) -> Option<Seen> {
 
 fn stays(facts: &Facts<'_>, kind: Kind) -> Option<Seen> {
     let turns = Turns::new(census(facts)?, kind);
-    let end = turns.stays(kind)?;
+    let end = turns.stays()?;
     let (now, then) = (kind.amount(kind.of(end)), kind.amount(kind.of(turns.first()?)));
     let waited = match end.grace_us / 1000 {
         0 => String::new(),
@@ -215,7 +219,7 @@ fn stays(facts: &Facts<'_>, kind: Kind) -> Option<Seen> {
 }
 
 fn goes_on(facts: &Facts<'_>, kind: Kind) -> Option<Seen> {
-    let trend = Turns::new(census(facts)?, kind).goes_on(kind)?;
+    let trend = Turns::new(census(facts)?, kind).goes_on()?;
     let slope = kind.amount(trend.slope);
     Some(line("census", format!("it does not level off: +{slope} per turn in the second half")))
 }

@@ -123,8 +123,7 @@ fn finding(leak: &Leak, decision: Decision, census: &CensusRecord, steps: &Steps
 
 fn grown(leak: &Leak, kind: Kind, census: &CensusRecord) -> (Vec<LeftBehind>, String) {
     let turns = Turns::new(census, kind);
-    let (Some(trend), Some(first), Some(end)) = (turns.trend(kind), turns.first(), turns.end())
-    else {
+    let (Some(trend), Some(first), Some(end)) = (turns.trend(), turns.first(), turns.end()) else {
         return (Vec::new(), format!("{} grow", kind.plural()));
     };
     let rise = kind.of(end) - kind.of(first);
@@ -246,7 +245,7 @@ fn outlived(leak: &Leak, census: &CensusRecord) -> (Vec<LeftBehind>, String) {
     let removed = names.iter().filter(|shared| shared.was_removed).count();
     let count = u32::try_from(names.len()).unwrap_or(u32::MAX);
     let turns = Turns::new(census, Kind::Shared);
-    let trend = turns.trend(Kind::Shared).filter(|trend| trend.low > 0.0);
+    let trend = turns.trend().filter(|trend| trend.low > 0.0);
     let rate = trend.map(|trend| format!(", +{} per turn", Kind::Shared.amount(trend.slope)));
     let title = format!("{count} {noun} outlived the process{}", rate.unwrap_or_default());
     let first = names.first().map_or("", |shared| shared.name.as_str());
