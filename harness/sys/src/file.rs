@@ -3,7 +3,7 @@
 //! Deliberately absent: a limit on their length; whoever reads knows what is too long.
 
 use std::fs::{File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 
 use nix::errno::Errno;
 
@@ -25,6 +25,33 @@ pub fn open_regular(path: &str) -> Result<File, SysError> {
     } else {
         Err(SysError::new("open", Errno::EINVAL))
     }
+}
+
+/// Which file it is, and in which state: equal as long as nobody wrote to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FileIdentity {
+    /// Major and minor number of the device, as in `/proc/PID/maps`.
+    pub device: (u32, u32),
+    /// Inode.
+    pub inode: u64,
+    /// Length in bytes.
+    pub bytes: u64,
+    /// Time of the last change of its contents, in nanoseconds since 1970.
+    pub modified_ns: i128,
+}
+
+/// Which file was opened.
+///
+/// # Errors
+/// The kernel does not tell (EIO of a lost file system).
+pub fn file_identity(file: &File) -> Result<FileIdentity, SysError> {
+    let data = file.metadata().named("fstat")?;
+    Ok(FileIdentity {
+        device: (libc::major(data.dev()), libc::minor(data.dev())),
+        inode: data.ino(),
+        bytes: data.len(),
+        modified_ns: i128::from(data.mtime()) * 1_000_000_000 + i128::from(data.mtime_nsec()),
+    })
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ pub use bounded::{BoundedRun, run_bounded};
 pub use clock::monotonic_ns;
 pub use descriptors::close_rest_on_exec;
 pub use error::SysError;
-pub use file::open_regular;
+pub use file::{FileIdentity, file_identity, open_regular};
 pub use launcher::{LaunchReply, guard_main, launch_main, launch_reply, launch_request};
 pub use memory::read_memory;
 pub use pipe::{ReadEnd, output_pipe};

@@ -51,6 +51,8 @@ pub struct MapLine {
     pub permissions: String,
     /// File offset.
     pub offset: u64,
+    /// Device of the file: major and minor number.
+    pub device: (u32, u32),
     /// Inode; 0: none.
     pub inode: u64,
     /// File or `[stack]`; empty: anonymous.
@@ -190,12 +192,15 @@ fn parse_map(line: &str) -> Option<MapLine> {
         word
     };
     let (start, end) = field().split_once('-')?;
-    let (permissions, offset, _device, inode) = (field(), field(), field(), field());
+    let (permissions, offset, device, inode) = (field(), field(), field(), field());
+    let (major, minor) = device.split_once(':')?;
+    let number = |text| u32::from_str_radix(text, 16).ok();
     Some(MapLine {
         start: u64::from_str_radix(start, 16).ok()?,
         end: u64::from_str_radix(end, 16).ok()?,
         permissions: permissions.to_owned(),
         offset: u64::from_str_radix(offset, 16).ok()?,
+        device: (number(major)?, number(minor)?),
         inode: inode.parse().ok()?,
         path: rest.trim_start().to_owned(),
     })
@@ -293,7 +298,7 @@ mod tests {
         let line = "7f00-7f10 r-xp 00001000 08:01 42                         /a b/c (deleted)";
         let map = parse_map(line).unwrap();
         assert_eq!((map.start, map.end, map.offset, map.inode), (0x7f00, 0x7f10, 0x1000, 42));
-        assert_eq!(map.path, "/a b/c (deleted)");
+        assert_eq!((map.path.as_str(), map.device), ("/a b/c (deleted)", (8, 1)));
         let bare = parse_map("7f00-7f10 rw-p 00000000 00:00 0 ").unwrap();
         assert_eq!(bare.path, "");
     }

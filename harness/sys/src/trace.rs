@@ -58,6 +58,14 @@ impl Tracee {
         if answer == -1 { Err(SysError::last("ptrace(CONT)")) } else { Ok(()) }
     }
 
+    /// Lets go of the stopped thread. One that is stopped by job control stays so.
+    ///
+    /// # Errors
+    /// It is gone or not stopped (ESRCH).
+    pub fn detach(self) -> Result<(), SysError> {
+        ptrace::detach(self.tid, None).named("ptrace(DETACH)")
+    }
+
     /// Lets a group-stopped thread stay stopped and listen for SIGCONT.
     ///
     /// # Errors

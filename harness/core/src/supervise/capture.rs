@@ -290,6 +290,7 @@ mod tests {
             end,
             permissions: permissions.into(),
             offset: 0,
+            device: (0, 0),
             inode: 0,
             path: String::new(),
         }

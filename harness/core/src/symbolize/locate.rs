@@ -85,6 +85,7 @@ mod tests {
             end: 0x2000,
             permissions: "rw-p".into(),
             offset: 0,
+            device: (0, 0),
             inode: 0,
             path: String::new(),
         };

@@ -1,0 +1,124 @@
+//! What the unwinder gives back: data only.
+
+/// A thread's stack, innermost frame first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stack {
+    /// The frames that were kept: all, or the innermost and the outermost.
+    pub frames: Vec<Frame>,
+    /// Frames that were walked but not kept.
+    pub omitted: Option<Omitted>,
+    /// A sequence of frames that repeats itself, as in endless recursion.
+    pub cycle: Option<Cycle>,
+    /// Why there are no more frames.
+    pub end: EndReason,
+}
+
+/// A hole in [`Stack::frames`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Omitted {
+    /// The hole lies before the frame with this index.
+    pub before: usize,
+    /// How many frames lie in it.
+    pub frames: u64,
+}
+
+/// Frames that repeat themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cycle {
+    /// Index of the first frame of the first repetition.
+    pub first: usize,
+    /// Frames of one repetition.
+    pub length: usize,
+    /// Whole repetitions, those in the hole included.
+    pub times: u64,
+}
+
+/// One function that had not returned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Frame {
+    /// The program counter: of an exact frame the instruction to be run, else the return address.
+    pub pc: u64,
+    /// The stack pointer in this frame.
+    pub sp: u64,
+    /// How the frame was found.
+    pub found_by: FoundBy,
+    /// `pc` is the instruction itself, not the one behind a call: the innermost frame, and one
+    /// that a signal interrupted.
+    pub exact: bool,
+    /// The trampoline to which a signal handler returns.
+    pub signal_trampoline: bool,
+    /// The frame, or one above it, rests on a search of the stack.
+    pub doubtful: bool,
+    /// Where the function begins, by its unwind information.
+    pub function_start: Option<u64>,
+}
+
+impl Frame {
+    /// An address inside of the instruction that the frame is at: what to look names up by. A
+    /// call may be its function's last instruction, so the return address is not.
+    #[must_use]
+    pub fn lookup_address(&self) -> u64 {
+        if self.exact { self.pc } else { self.pc.wrapping_sub(1) }
+    }
+}
+
+/// How a frame was found, the most trusted first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FoundBy {
+    /// The thread's registers: the innermost frame.
+    Registers,
+    /// Unwind information of the frame below, or the registers that a signal saved.
+    UnwindInfo,
+    /// The return address at the stack pointer, where the program counter lies in no code.
+    ReturnAddress,
+    /// The chain of frame pointers.
+    FramePointer,
+    /// A word on the stack that looks like a return address.
+    Scan,
+}
+
+/// Why a stack ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndReason {
+    /// The unwind information says that the function has no caller, or the return address is 0.
+    Outermost,
+    /// No method finds a caller.
+    NoCaller,
+    /// The caller's frame would lie inside of its callee's.
+    NoProgress,
+    /// As many frames as the limit allows.
+    FramesMax,
+    /// It took as long as the limit allows.
+    TimeMax,
+}
+
+/// What the unwinding of one stack may cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Frames that are walked.
+    pub frames_walked_max: u64,
+    /// Innermost frames that are kept.
+    pub head_frames_max: usize,
+    /// Outermost frames that are kept.
+    pub tail_frames_max: usize,
+    /// Words that one search looks at.
+    pub scan_words_max: u64,
+    /// Searches of one stack.
+    pub scans_max: u32,
+    /// Time for one stack, in nanoseconds.
+    pub time_ns_max: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            // A stack of 8 MiB overflows with at most half a million frames of 16 bytes.
+            frames_walked_max: 600_000,
+            head_frames_max: 256,
+            tail_frames_max: 64,
+            scan_words_max: 4_096,
+            scans_max: 16,
+            time_ns_max: 500_000_000,
+        }
+    }
+}
