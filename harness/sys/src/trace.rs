@@ -58,6 +58,14 @@ impl Tracee {
         if answer == -1 { Err(SysError::last("ptrace(CONT)")) } else { Ok(()) }
     }
 
+    /// Lets the stopped thread run one instruction, without the signal that it stopped for.
+    ///
+    /// # Errors
+    /// It is gone or not stopped (ESRCH).
+    pub fn step(self) -> Result<(), SysError> {
+        ptrace::step(self.tid, None).named("ptrace(SINGLESTEP)")
+    }
+
     /// Lets go of the stopped thread. One that is stopped by job control stays so.
     ///
     /// # Errors

@@ -4,7 +4,8 @@
 //! A word on the stack is taken for a return address only if a call ends there that could have
 //! led to where we are: a call whose instruction names another function could not. Words of
 //! returned calls lie on every stack, so one is preferred whose function was called by what its
-//! unwind information says is its caller.
+//! unwind information says is its caller. Tail calls make true callers look impossible: a search may
+//! miss the one before code without unwind information that was reached so.
 
 use super::memory::{Memory, read_exact, read_word};
 use super::process::{Known, Place, StoppedProcess};
@@ -42,20 +43,25 @@ impl<M: Memory> StoppedProcess<'_, M> {
     /// The caller's frame by the methods that need no unwind information.
     pub(super) fn guess(&mut self, place: &Place, known: Option<&Known>) -> Option<Place> {
         let (pc, sp) = (place.registers.pc(), place.registers.sp());
-        if place.exact && !self.mappings.executable(pc) {
-            // A call has pushed its return address and gone to where no code is.
+        let nowhere = !self.mappings.executable(pc);
+        // Gone to where no code is, or to a PLT's entry, maybe by a tail call: on top of the stack
+        // is still what the last call pushed.
+        if place.exact && (nowhere || x86_64::is_jump_stub(&self.code::<CODE_BYTES>(pc))) {
             let address = read_word(&mut self.memory, sp)?;
             if self.is_call(address) {
-                let registers = place.registers.returned(address, sp.checked_add(WORD)?);
-                let (found_by, exact) = (FoundBy::ReturnAddress, false);
-                return Some(Place { registers, found_by, exact, doubtful: place.doubtful });
+                return by_return_address(place, address);
             }
+        }
+        if nowhere {
             return self
                 .by_frame_pointer(place, known)
                 .or_else(|| self.by_scan(place, known, None));
         }
         let found = self.search(place, known, true);
-        if let Some(Found { caller: Caller::OfThis { start }, .. }) = found {
+        if let Some(Found { caller: Caller::OfThis { start }, slot, address }) = found {
+            if place.exact && slot == sp && self.is_at_beginning(start, pc) {
+                return by_return_address(place, address);
+            }
             let keeps_pointer = self.has_set_up_frame_pointer(start, pc);
             let by_pointer = keeps_pointer.then(|| self.by_frame_pointer(place, known)).flatten();
             return by_pointer.or_else(|| self.by_scan(place, known, found));
@@ -195,6 +201,11 @@ impl<M: Memory> StoppedProcess<'_, M> {
         }
     }
 
+    /// Whether the function at `start` has done nothing yet.
+    fn is_at_beginning(&mut self, start: u64, pc: u64) -> bool {
+        start == pc || start + x86_64::end_branch_bytes(&self.code::<CODE_BYTES>(start)) == pc
+    }
+
     fn has_set_up_frame_pointer(&mut self, start: u64, pc: u64) -> bool {
         let code = self.code::<CODE_BYTES>(start);
         x86_64::frame_pointer_prologue(&code).is_some_and(|bytes| pc - start >= bytes)
@@ -213,4 +224,12 @@ impl<M: Memory> StoppedProcess<'_, M> {
             x86_64::frame_pointer_prologue(rest).is_some_and(|bytes| bytes <= rest.len() as u64)
         })
     }
+}
+
+/// The caller of a function that has not touched its stack.
+fn by_return_address(place: &Place, address: u64) -> Option<Place> {
+    let sp = place.registers.sp().checked_add(WORD)?;
+    let registers = place.registers.returned(address, sp);
+    let (found_by, exact) = (FoundBy::ReturnAddress, false);
+    Some(Place { registers, found_by, exact, doubtful: place.doubtful })
 }

@@ -69,7 +69,8 @@ pub enum FoundBy {
     Registers,
     /// Unwind information of the frame below, or the registers that a signal saved.
     UnwindInfo,
-    /// The return address at the stack pointer, where the program counter lies in no code.
+    /// The return address at the stack pointer, which a call pushed: the program counter lies in no
+    /// code, or at the first instruction of what was called.
     ReturnAddress,
     /// The chain of frame pointers.
     FramePointer,

@@ -136,27 +136,38 @@ fn indirect_bytes(modrm: u8, sib: Option<u8>) -> usize {
     2 + usize::from(has_sib) + displacement
 }
 
+/// `endbr64`, which marks where indirect jumps may lead.
+const END_BRANCH: [u8; 4] = [0xf3, 0x0f, 0x1e, 0xfa];
+
+/// Bytes of the mark that the code begins with: 4 or 0.
+pub(super) fn end_branch_bytes(code: &[u8]) -> u64 {
+    if code.starts_with(&END_BRANCH) { END_BRANCH.len() as u64 } else { 0 }
+}
+
+fn behind_end_branch(code: &[u8]) -> &[u8] {
+    code.strip_prefix(&END_BRANCH).unwrap_or(code)
+}
+
 /// Whether a function that begins with this code keeps a frame pointer, and in how many bytes it
-/// has set it up: `push %rbp; mov %rsp,%rbp`, maybe behind `endbr64`.
+/// has set it up: `push %rbp; mov %rsp,%rbp`.
 pub(super) fn frame_pointer_prologue(code: &[u8]) -> Option<u64> {
-    let (skipped, rest) = match code {
-        [0xf3, 0x0f, 0x1e, 0xfa, rest @ ..] => (4, rest),
-        rest => (0, rest),
-    };
-    match rest {
-        [0x55, 0x48, 0x89, 0xe5, ..] | [0x55, 0x48, 0x8b, 0xec, ..] => Some(skipped + 4),
+    match behind_end_branch(code) {
+        [0x55, 0x48, 0x89, 0xe5, ..] | [0x55, 0x48, 0x8b, 0xec, ..] => {
+            Some(end_branch_bytes(code) + 4)
+        }
         _ => None,
     }
 }
 
 /// Whether the code is a jump through memory, as the entries of a PLT are.
 pub(super) fn is_jump_stub(code: &[u8]) -> bool {
-    let rest = match code {
-        [0xf3, 0x0f, 0x1e, 0xfa, rest @ ..] => rest,
-        rest => rest,
-    };
-    matches!(rest, [0xff, 0x25, ..] | [0xf2, 0xff, 0x25, ..])
-        || matches!(rest, [0x68, _, _, _, _, 0xe9, ..] | [0x68, _, _, _, _, 0xf2, 0xe9, ..])
+    matches!(
+        behind_end_branch(code),
+        [0xff, 0x25, ..]
+            | [0xf2, 0xff, 0x25, ..]
+            | [0x68, _, _, _, _, 0xe9, ..]
+            | [0x68, _, _, _, _, 0xf2, 0xe9, ..]
+    )
 }
 
 /// `mov $15,%rax; syscall`: sigreturn, as libcs without unwind information for it have.

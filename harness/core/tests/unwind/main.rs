@@ -13,7 +13,9 @@
 mod agreement;
 mod chains;
 mod debugger;
+mod files;
 mod fixture;
+mod steps;
 mod stopped;
 
 use std::process::ExitCode;
@@ -23,6 +25,8 @@ use libtest_mimic::{Arguments, Trial};
 fn main() -> ExitCode {
     let mut trials = agreement::trials();
     trials.extend(chains::trials());
+    trials.extend(files::trials());
+    trials.extend(steps::trials());
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 

@@ -14,6 +14,8 @@ const LIMIT_NS: u64 = 30_000_000_000;
 /// Between two looks.
 const LOOK_NS: u64 = 500_000;
 const SIGSTOP: i32 = 19;
+const SIGTRAP: i32 = 5;
+const TRAP_TRACE: i32 = 2;
 
 /// The crashed process. It ends when this is dropped.
 #[derive(Debug)]
@@ -50,6 +52,10 @@ impl Stopped {
 
     pub(crate) fn pid(&self) -> i32 {
         i32::try_from(self.child.id()).unwrap()
+    }
+
+    pub(crate) fn crashed_registers(&self) -> Registers {
+        self.threads.iter().find(|(tid, _)| *tid == self.crashed).unwrap().1
     }
 
     /// Waits until one thread is about to die and all are stopped; returns those.
@@ -98,6 +104,26 @@ impl Stopped {
         let memory = LiveMemory::new(self.crashed);
         let mut process = unwinder.process(Mappings::from(&lines[..]), memory);
         self.threads.iter().map(|(tid, registers)| (*tid, process.unwind(*registers))).collect()
+    }
+
+    /// Lets the crashed thread run one instruction; false: it has met a breakpoint.
+    pub(crate) fn step(&mut self) -> bool {
+        let tracee = Tracee::new(self.crashed);
+        tracee.step().unwrap();
+        let deadline = monotonic_ns() + LIMIT_NS;
+        loop {
+            match wait_one(self.crashed).unwrap().map(|event| event.stop) {
+                Some(Stop::Signal(SIGTRAP)) => break,
+                Some(other) => unreachable!("{other:?}"),
+                None => assert!(monotonic_ns() < deadline, "no step"),
+            }
+        }
+        let now = Registers::from(&tracee.registers().unwrap());
+        let crashed = self.crashed;
+        let before = self.threads.iter_mut().find(|(tid, _)| *tid == crashed).unwrap();
+        before.1 = now;
+        // TRAP_TRACE of a step, SI_KERNEL of a breakpoint (arch/x86/kernel/traps.c).
+        signal::details(&tracee.signal_info().unwrap()).0 == TRAP_TRACE
     }
 
     /// Lets go of all threads. They stay stopped by job control.

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #define APART __attribute__((noinline, noclone))
@@ -141,6 +142,10 @@ APART void over_aligned(int bytes) {
     sink += aligned[5];
 }
 
+APART int compare_well(const void *left, const void *right) {
+    return *(const int *)left - *(const int *)right;
+}
+
 // Assembly without unwind information.
 void asm_leaf(void), asm_pushing(void), asm_calling(void), asm_with_pointer(void);
 __asm__(".text\n"
@@ -199,6 +204,20 @@ APART void run_generated(int keeps_pointer) {
     AFTER;
 }
 
+// Between two breakpoints: calls that are bound when first made, the vDSO, a callback. No over-aligned
+// frame: gcc 12 leaves the rule for rbp as it was for the two instructions behind `leave`.
+APART void stepped(int depth) {
+    struct timespec now;
+    int numbers[] = {4, 2, 3, 1};
+    char room[64];
+    __asm__ volatile("int3");
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    qsort(numbers, 4, sizeof numbers[0], compare_well);
+    snprintf(room, sizeof room, "%d %.3f", depth, 1.5);
+    sink += room[0] + numbers[0] + (int)now.tv_sec;
+    __asm__ volatile("int3");
+}
+
 static void *crash_here(void *nothing) {
     plain(2);
     return nothing;
@@ -250,6 +269,7 @@ APART void crash(void) {
     if (!strcmp(mode, "over-aligned")) over_aligned(40);
     if (!strcmp(mode, "thread")) crash_in_thread();
     if (!strcmp(mode, "zombie-leader")) crash_behind_zombie();
+    if (!strcmp(mode, "stepped")) stepped(7);
     if (!strcmp(mode, "asm-leaf")) call_asm_leaf();
     if (!strcmp(mode, "asm-pushing")) call_asm_pushing();
     if (!strcmp(mode, "asm-calling")) call_asm_calling();
