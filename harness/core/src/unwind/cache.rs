@@ -13,10 +13,6 @@ use super::mappings::MappedFile;
 use super::memory::Memory;
 use super::rows::Row;
 
-/// Images that are kept; each may hold an open file.
-const IMAGES_MAX: usize = 128;
-/// Bytes that all of them may take, about, when a process is begun.
-const BYTES_MAX: usize = 16 << 20;
 /// Bytes that one may grow by before its rows are dropped.
 const IMAGE_BYTES_MAX: usize = 32 << 20;
 /// What a row costs beside its own bytes: its place in a map.
@@ -51,10 +47,11 @@ pub(super) struct Image {
 }
 
 impl ImageCache {
-    /// Makes room, before a new process. What a process uses is never dropped.
-    pub(super) fn trim(&mut self) {
+    /// Drops what was not used for the longest time until the rest is small enough. Not while a
+    /// process is unwound: it would lose what it uses.
+    pub(super) fn trim(&mut self, images_max: usize, bytes_max: usize) {
         let mut bytes: usize = self.images.values().map(|image| image.bytes).sum();
-        while self.images.len() > IMAGES_MAX || bytes > BYTES_MAX {
+        while self.images.len() > images_max || bytes > bytes_max {
             let Some((&oldest, image)) = self.images.iter().min_by_key(|(_, image)| image.used)
             else {
                 break;
@@ -185,5 +182,85 @@ impl Image {
             }
         };
         Row::read(source, entry, address)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::unwind::mappings::Mappings;
+    use hotfire_sys::procfs::maps;
+
+    fn libc() -> MappedFile {
+        let lines = maps(i32::try_from(std::process::id()).unwrap()).unwrap();
+        let line = lines.iter().find(|line| line.path.contains("/libc.so")).unwrap();
+        let mappings = Mappings::from(std::slice::from_ref(line));
+        mappings.file(0).unwrap().clone()
+    }
+
+    fn at(path: &std::path::Path) -> MappedFile {
+        let path = path.display().to_string();
+        let identity = file_identity(&open_regular(&path).unwrap()).unwrap();
+        MappedFile { path, device: identity.device, inode: identity.inode }
+    }
+
+    struct Nothing;
+
+    impl Memory for Nothing {
+        fn read(&mut self, _: u64, _: &mut [u8]) -> usize {
+            0
+        }
+    }
+
+    #[test]
+    fn a_library_is_known_by_its_build_id_wherever_it_lies() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let copy = folder.path().join("copy.so");
+        std::fs::copy(libc().path, &copy).unwrap();
+        let mut cache = ImageCache::default();
+        let id = cache.of_file(&libc()).unwrap();
+        assert_eq!(cache.of_file(&libc()), Some(id));
+        assert_eq!(cache.of_file(&at(&copy)), Some(id));
+        // Bytes changed in place: another file as far as anybody can know.
+        let mut bytes = std::fs::read(&copy).unwrap();
+        bytes[64..2048].fill(0xff);
+        std::fs::write(&copy, bytes).unwrap();
+        assert_ne!(cache.of_file(&at(&copy)), Some(id));
+        let other = MappedFile { inode: 1, ..libc() };
+        assert_eq!(cache.of_file(&other), None);
+    }
+
+    #[test]
+    fn rows_are_kept_and_the_least_used_image_goes_first() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let own = folder.path().join("own");
+        std::fs::copy("/proc/self/exe", &own).unwrap();
+        let mut cache = ImageCache::default();
+        let first = cache.of_file(&libc()).unwrap();
+        let second = cache.of_file(&at(&own)).unwrap();
+        assert_ne!(first, second);
+        let image = cache.get(first).unwrap();
+        let code = *image.headers.segments.iter().find(|segment| segment.executable).unwrap();
+        let bytes = image.bytes;
+        let mut covered = 0;
+        for place in 0..200 {
+            covered += usize::from(
+                image.row(&mut Nothing, 0, code.address + 0x8000 + place * 64).is_some(),
+            );
+        }
+        assert!(covered > 100, "{covered}");
+        assert!(image.rows.len() == 200 && image.bytes > bytes + 200 * ROW_OVERHEAD_BYTES);
+        let length = image.bytes;
+        image.row(&mut Nothing, 0, code.address + 0x8000);
+        assert_eq!((image.rows.len(), image.bytes), (200, length));
+
+        assert_eq!(cache.of_file(&libc()), Some(first));
+        cache.trim(2, usize::MAX);
+        assert_eq!(cache.images.len(), 2);
+        cache.trim(1, usize::MAX);
+        assert!(cache.get(first).is_some() && cache.get(second).is_none());
+        cache.trim(9, length - 1);
+        assert!(cache.images.is_empty() && cache.by_file.is_empty());
+        assert!(cache.by_build_id.is_empty());
     }
 }

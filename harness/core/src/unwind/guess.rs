@@ -203,7 +203,8 @@ impl<M: Memory> StoppedProcess<'_, M> {
 
     /// Whether the function at `start` has done nothing yet.
     fn is_at_beginning(&mut self, start: u64, pc: u64) -> bool {
-        start == pc || start + x86_64::end_branch_bytes(&self.code::<CODE_BYTES>(start)) == pc
+        let marked = x86_64::end_branch_bytes(&self.code::<CODE_BYTES>(start));
+        start == pc || start.checked_add(marked) == Some(pc)
     }
 
     fn has_set_up_frame_pointer(&mut self, start: u64, pc: u64) -> bool {

@@ -54,7 +54,9 @@ impl From<&[MapLine]> for Mappings {
         let mut end = 0;
         mappings.regions.retain(|region| {
             let apart = region.start >= end;
-            end = end.max(region.end);
+            if apart {
+                end = region.end;
+            }
             apart
         });
         mappings

@@ -17,6 +17,8 @@ mod cache;
 mod expression;
 mod fold;
 mod guess;
+#[cfg(test)]
+mod hostile;
 mod image;
 mod lookup;
 mod mappings;

@@ -20,6 +20,11 @@ const SIGNALS_MAX: u32 = 64;
 /// The clock is read once in as many frames.
 const FRAMES_PER_LOOK: u64 = 256;
 
+/// Images that are kept from process to process; each may hold an open file.
+const IMAGES_MAX: usize = 128;
+/// Bytes that all of them may take, about.
+const IMAGES_BYTES_MAX: usize = 16 << 20;
+
 /// Unwinds; keeps what it has read of files for the next process.
 #[derive(Debug, Default)]
 pub struct Unwinder {
@@ -36,13 +41,14 @@ impl Unwinder {
 
     /// A process whose threads are stopped, and whose memory does not change while it is looked at.
     pub fn process<M: Memory>(&mut self, mappings: Mappings, memory: M) -> StoppedProcess<'_, M> {
-        self.cache.trim();
+        self.cache.trim(IMAGES_MAX, IMAGES_BYTES_MAX);
         StoppedProcess {
             cache: &mut self.cache,
             limits: self.limits,
             mappings,
             memory: Paged::new(memory),
             modules: BTreeMap::new(),
+            deadline_ns: monotonic_ns().saturating_add(self.limits.time_ns_max),
         }
     }
 }
@@ -56,6 +62,7 @@ pub struct StoppedProcess<'a, M> {
     pub(super) memory: Paged<M>,
     /// By where a mapping begins: its image and what to add to addresses as linked.
     modules: BTreeMap<u64, Option<(ImageId, u64)>>,
+    deadline_ns: u64,
 }
 
 /// A frame while it is walked.
@@ -84,19 +91,15 @@ pub(super) struct Known {
 /// What one stack may still cost.
 #[derive(Debug)]
 struct Budget {
-    deadline_ns: u64,
     signals: u32,
     searches: u32,
 }
 
 impl<M: Memory> StoppedProcess<'_, M> {
-    /// The stack of a thread with these registers.
+    /// The stack of a thread with these registers. The time limit is one for all stacks of the
+    /// process, so the one that matters comes first.
     pub fn unwind(&mut self, registers: Registers) -> Stack {
-        let mut budget = Budget {
-            deadline_ns: monotonic_ns().saturating_add(self.limits.time_ns_max),
-            signals: SIGNALS_MAX,
-            searches: self.limits.scans_max,
-        };
+        let mut budget = Budget { signals: SIGNALS_MAX, searches: self.limits.scans_max };
         let mut folder = Folder::new(self.limits);
         let (found_by, exact, doubtful) = (FoundBy::Registers, true, false);
         let mut place = Place { registers, found_by, exact, doubtful };
@@ -115,7 +118,7 @@ impl<M: Memory> StoppedProcess<'_, M> {
                 doubtful: place.doubtful,
                 function_start: known.as_ref().map(|known| known.function_start),
             });
-            if let Some(end) = self.spent(&folder, &budget) {
+            if let Some(end) = self.spent(&folder) {
                 return folder.finish(end);
             }
             let next = if trampoline {
@@ -130,12 +133,16 @@ impl<M: Memory> StoppedProcess<'_, M> {
         }
     }
 
-    fn spent(&self, folder: &Folder, budget: &Budget) -> Option<EndReason> {
+    fn spent(&self, folder: &Folder) -> Option<EndReason> {
         if folder.walked() >= self.limits.frames_walked_max {
             return Some(EndReason::FramesMax);
         }
-        let looks = folder.walked().is_multiple_of(FRAMES_PER_LOOK);
-        (looks && monotonic_ns() > budget.deadline_ns).then_some(EndReason::TimeMax)
+        let looks = folder.walked() % FRAMES_PER_LOOK == 1;
+        (looks && self.late()).then_some(EndReason::TimeMax)
+    }
+
+    fn late(&self) -> bool {
+        monotonic_ns() > self.deadline_ns
     }
 
     /// What a signal interrupted; the stack may have been another one.
@@ -185,6 +192,9 @@ impl<M: Memory> StoppedProcess<'_, M> {
             }
         }
         budget.searches = budget.searches.checked_sub(1).ok_or(EndReason::NoCaller)?;
+        if self.late() {
+            return Err(EndReason::TimeMax);
+        }
         let caller = self.guess(place, known).ok_or(EndReason::NoCaller)?;
         if caller.registers.sp() <= place.registers.sp() {
             return Err(EndReason::NoProgress);

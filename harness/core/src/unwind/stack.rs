@@ -93,7 +93,7 @@ pub enum EndReason {
     TimeMax,
 }
 
-/// What the unwinding of one stack may cost.
+/// What unwinding may cost; each limit but the time holds for one stack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Frames that are walked.
@@ -106,7 +106,7 @@ pub struct Limits {
     pub scan_words_max: u64,
     /// Searches of one stack.
     pub scans_max: u32,
-    /// Time for one stack, in nanoseconds.
+    /// Time for all stacks of a process together, in nanoseconds.
     pub time_ns_max: u64,
 }
 

@@ -1,7 +1,10 @@
 //! Every frame of every thread is the one that gdb finds.
 
+use std::path::Path;
+
 use hotfire_core::unwind::{EndReason, FoundBy, Stack, Unwinder};
 use libtest_mimic::Trial;
+use tempfile::TempDir;
 
 use crate::debugger;
 use crate::fixture::{C, CXX, Program, RUST, Variant};
@@ -27,6 +30,7 @@ const C_MODES: &[&str] = &[
 ];
 const CXX_MODES: &[&str] = &["throw", "throw-noexcept", "terminate", "store"];
 const RUST_MODES: &[&str] = &["store", "sort", "panic", "thread"];
+const PYTHON: &str = "/usr/bin/python3";
 /// So small that gdb can walk it when it overflows.
 const STACK_KIB: u64 = 256;
 
@@ -41,7 +45,46 @@ pub(crate) fn trials() -> Vec<Trial> {
                 .with_ignored_flag(missing)
         })
     };
-    of(&C, C_MODES).chain(of(&CXX, CXX_MODES)).chain(of(&RUST, RUST_MODES)).collect()
+    let compiled = of(&C, C_MODES).chain(of(&CXX, CXX_MODES)).chain(of(&RUST, RUST_MODES));
+    let mut trials: Vec<Trial> = compiled.collect();
+    let python = Path::new(PYTHON).is_file();
+    if !python {
+        eprintln!("SKIP unwind-python: no {PYTHON}; help: apt-get install python3");
+    }
+    let trial = trial("agrees-with-gdb-python3".into(), agrees_in_python);
+    trials.push(trial.with_ignored_flag(missing || !python));
+    trials
+}
+
+/// Crashes in a callback from C, made at run time by libffi, below an interpreter without symbols;
+/// other threads wait in all sorts of ways.
+const SCRIPT: &str = "
+import ctypes, queue, select, sys, threading, time
+waits = [lambda: time.sleep(60), queue.Queue().get, threading.Event().wait,
+         lambda: select.select([], [], [], 60), lambda: sorted([3, 2, 1], key=lambda _: time.sleep(60))]
+for wait in waits:
+    threading.Thread(target=wait, daemon=True).start()
+print('ready', flush=True)
+sys.stdin.buffer.raw.read(1)
+compare = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
+callback = compare(lambda left, right: len(ctypes.string_at(0)))
+ctypes.CDLL(None).qsort((ctypes.c_int * 4)(4, 2, 3, 1), 4, 4, callback)
+";
+
+fn agrees_in_python() {
+    let folder = TempDir::new().unwrap();
+    let script = folder.path().join("crash.py");
+    std::fs::write(&script, SCRIPT).unwrap();
+    let stopped = Stopped::crash(Path::new(PYTHON), script.to_str().unwrap(), 8_192);
+    let ours = stopped.unwind(&mut Unwinder::default());
+    stopped.release();
+    let theirs = debugger::stacks(stopped.pid());
+    assert_eq!((ours.len(), theirs.len()), (6, 6));
+    for (tid, stack) in ours {
+        if let Some(text) = compare(&stack, &theirs[&tid]) {
+            unreachable!("thread {tid}: {text}");
+        }
+    }
 }
 
 fn agrees(variant: Variant, modes: &[&str]) {
