@@ -46,6 +46,11 @@ pub(crate) fn stacks(pid: i32) -> BTreeMap<i32, Vec<(u64, String)>> {
         let frame = (words[1].parse().unwrap(), words[2].to_owned());
         stacks.entry(words[0].parse().unwrap()).or_default().push(frame);
     }
+    // Of a thread that has just been made, which has no unwind information yet, gdb goes on to an
+    // address that is none.
+    for frames in stacks.values_mut() {
+        frames.pop_if(|(pc, _)| *pc == 0);
+    }
     assert!(!stacks.is_empty(), "{text}\n{}", String::from_utf8_lossy(&done.stderr));
     stacks
 }
