@@ -240,3 +240,34 @@ impl Memory for Shifted<'_> {
         self.memory.read(address.wrapping_add(self.by), buffer)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_at_a_seam_belongs_to_the_segment_with_its_permissions() {
+        let segment = |offset, address, executable| Segment {
+            offset,
+            file_bytes: 0x1800,
+            address,
+            executable,
+        };
+        let segments = vec![segment(0, 0, false), segment(0x1800, 0x2800, true)];
+        let headers = Headers { segments, ..Headers::default() };
+        // The file's page at 0x1000 is mapped twice, at 0x1000 and 0x2000 from the start.
+        assert_eq!(headers.bias(0x1000, 0x5_1000, false), Some(0x5_0000));
+        assert_eq!(headers.bias(0x1000, 0x5_2000, true), Some(0x5_0000));
+        assert_eq!(headers.bias(0x9000, 0x5_2000, true), None);
+    }
+
+    #[test]
+    fn a_build_id_is_found_among_notes_and_a_cut_one_is_none() {
+        let other = [4, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, b'a', b'b', b'c', 0, 7, 7, 0, 0];
+        let ours = [4, 0, 0, 0, 3, 0, 0, 0, 3, 0, 0, 0, b'G', b'N', b'U', 0, 1, 2, 3];
+        let notes = [&other[..], &ours].concat();
+        assert_eq!(note(&notes), Some(vec![1, 2, 3]));
+        assert_eq!(note(&notes[..notes.len() - 1]), None);
+        assert_eq!(note(&other), None);
+    }
+}

@@ -108,3 +108,46 @@ pub(super) fn in_index(index: &[IndexEntry], address: u64) -> Option<u64> {
     let (_, end, place) = index.get(behind.checked_sub(1)?)?;
     (address < *end).then_some(*place)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Bytes(Vec<u8>);
+
+    impl Memory for Bytes {
+        fn read(&mut self, address: u64, buffer: &mut [u8]) -> usize {
+            let there = usize::try_from(address).ok().and_then(|at| self.0.get(at..));
+            let there = there.unwrap_or_default();
+            buffer.iter_mut().zip(there).for_each(|(to, from)| *to = *from);
+            buffer.len().min(there.len())
+        }
+    }
+
+    #[test]
+    fn each_function_of_a_long_table_is_found() {
+        // Functions at 1,000,000, 1,000,016, …, their entries at 4,000,000, 4,000,001, ….
+        let pairs = 3_000_u32;
+        let mut bytes = FORM.to_vec();
+        bytes.extend([0; 4]);
+        bytes.extend(pairs.to_le_bytes());
+        for index in 0..pairs {
+            bytes.extend((1_000_000 + index * 16).to_le_bytes());
+            bytes.extend((4_000_000 + index).to_le_bytes());
+        }
+        let extent = Extent { address: 0, bytes: bytes.len() as u64 };
+        let mut source = Bytes(bytes);
+        let search = Search::read(&mut source, extent).unwrap();
+        for index in 0..u64::from(pairs) {
+            for place in [0, 15] {
+                let found = search.entry(&mut source, 1_000_000 + index * 16 + place);
+                assert_eq!(found, Some(4_000_000 + index));
+            }
+        }
+        assert_eq!(search.entry(&mut source, 999_999), None);
+        // A section that says it is shorter has fewer.
+        let short = Extent { bytes: 12 + 8 * 5, ..extent };
+        let search = Search::read(&mut source, short).unwrap();
+        assert_eq!(search.entry(&mut source, u64::MAX), Some(4_000_004));
+    }
+}

@@ -47,3 +47,63 @@ pub(super) fn step(row: &Row, registers: &Registers, memory: &mut dyn Memory) ->
     caller.get(RSP)?;
     Some(Step::Caller(caller))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hotfire_sys::TraceRegisters;
+
+    /// Every word holds its address plus 1.
+    struct Echo;
+
+    impl Memory for Echo {
+        fn read(&mut self, address: u64, buffer: &mut [u8]) -> usize {
+            let word = (address + 1).to_le_bytes();
+            buffer.iter_mut().zip(word).for_each(|(to, from)| *to = from);
+            buffer.len()
+        }
+    }
+
+    fn stepped(registers: Vec<(u16, Rule)>) -> Option<Step> {
+        let traced = TraceRegisters { rip: 0x1000, rsp: 0x7000, rbp: 0x7100, general: [5; 14] };
+        let row = Row {
+            function_start: 0x1000,
+            signal_trampoline: false,
+            frame: FrameRule::Register(RSP, 16),
+            registers,
+        };
+        step(&row, &Registers::from(&traced), &mut Echo)
+    }
+
+    fn caller(registers: Vec<(u16, Rule)>) -> Registers {
+        match stepped(registers) {
+            Some(Step::Caller(caller)) => caller,
+            other => unreachable!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn each_rule_finds_its_register() {
+        // DW_OP_plus_uconst 32: the frame's address is there before.
+        let code: Box<[u8]> = Box::from([0x23, 32]);
+        let caller = caller(vec![
+            (RETURN_ADDRESS, Rule::SavedAt(-8)),
+            (3, Rule::SavedAtExpression(code.clone())),
+            (6, Rule::Expression(code)),
+            (12, Rule::FrameAddress(-24)),
+            (13, Rule::Register(6)),
+            (14, Rule::Undefined),
+        ]);
+        assert_eq!((caller.pc(), caller.sp()), (0x7009, 0x7010));
+        assert_eq!((caller.get(3), caller.get(6)), (Some(0x7031), Some(0x7030)));
+        assert_eq!((caller.get(12), caller.get(13)), (Some(0x6ff8), Some(0x7100)));
+        // Lost; not changed; not preserved by a call.
+        assert_eq!((caller.get(14), caller.get(15), caller.get(0)), (None, Some(5), None));
+    }
+
+    #[test]
+    fn an_undefined_return_address_ends_the_stack_and_a_missing_one_is_none() {
+        assert_eq!(stepped(vec![(RETURN_ADDRESS, Rule::Undefined)]), Some(Step::Outermost));
+        assert_eq!(stepped(Vec::new()), None);
+    }
+}

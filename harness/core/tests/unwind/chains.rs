@@ -34,6 +34,18 @@ const CHAINS: &[Chain] = &[
         FoundBy::Scan,
     ),
     (
+        "generated-by-pointer",
+        &[
+            "-",
+            "call_bad_function",
+            "run_code_by_pointer",
+            "run_generated_by_pointer",
+            "crash",
+            "main",
+        ],
+        FoundBy::Scan,
+    ),
+    (
         "generated-with-pointer",
         &["store_badly", "-", "call_bad_function", "run_code", "run_generated", "crash", "main"],
         FoundBy::FramePointer,

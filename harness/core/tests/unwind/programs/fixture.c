@@ -191,6 +191,22 @@ static const unsigned char without_pointer[] = {0x48, 0x83, 0xec, 0x18, 0x31, 0x
 static unsigned char with_pointer[] = {0x55, 0x48, 0x89, 0xe5, 0x48, 0x83, 0xec, 0x40, 0x48, 0xb8, 0, 0,
                                        0,    0,    0,    0,    0,    0,    0xff, 0xd0, 0xc9, 0xc3};
 
+// Called through a pointer, so that a return address behind it does not tell what was called.
+APART void run_code_by_pointer(void) {
+    void (*volatile callee)(void) = call_bad_function;
+    callee();
+    AFTER;
+}
+
+APART void run_generated_by_pointer(void) {
+    void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    memcpy(page, without_pointer, sizeof without_pointer);
+    mprotect(page, 4096, PROT_READ | PROT_EXEC);
+    bad_function = page;
+    run_code_by_pointer();
+    AFTER;
+}
+
 APART void run_generated(int keeps_pointer) {
     char room[64];
     void (*callee)(void) = store_badly;
@@ -275,6 +291,7 @@ APART void crash(void) {
     if (!strcmp(mode, "asm-calling")) call_asm_calling();
     if (!strcmp(mode, "asm-with-pointer")) call_asm_with_pointer();
     if (!strcmp(mode, "generated")) run_generated(0);
+    if (!strcmp(mode, "generated-by-pointer")) run_generated_by_pointer();
     if (!strcmp(mode, "generated-with-pointer")) run_generated(1);
     AFTER;
 }
