@@ -1,6 +1,7 @@
 //! Input that lies: tables, stacks and mappings with anything in them. Whatever they say, the
 //! unwinder ends, within its limits.
 
+use std::io::Write;
 use std::ops::Range;
 
 use hotfire_sys::TraceRegisters;
@@ -166,6 +167,35 @@ proptest! {
     }
 
     #[test]
+    fn changed_and_cut_files_have_headers_or_none(
+        changes in proptest::collection::vec((0..0x3000_usize, any::<u8>()), 0..40),
+        ends in 0..0x3000_usize,
+        cut in any::<bool>(),
+    ) {
+        let mut bytes = image();
+        // Without a search table, so that the sections are looked through.
+        let table = u32::to_le_bytes(0x6474_e550);
+        if let Some(place) = bytes.windows(4).position(|window| window == table) {
+            bytes[place] = 0;
+        }
+        for (place, byte) in changes {
+            let place = place % bytes.len();
+            bytes[place] = byte;
+        }
+        if cut {
+            bytes.truncate(ends);
+        }
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&bytes).unwrap();
+        if let Some(headers) = image::Headers::of_file(&file) {
+            let mut source = image::FileImage { file: &file, segments: &headers.segments };
+            if let Some(section) = headers.entries_of(None) {
+                prop_assert!(lookup::index(&mut source, section).len() < 4_096);
+            }
+        }
+    }
+
+    #[test]
     fn any_mappings_are_places_or_none(
         ranges in proptest::collection::vec((word(), word(), any::<u64>()), 0..40),
         registers in (word(), word(), word()),
@@ -193,6 +223,41 @@ proptest! {
         let other = process.unwind(Registers::from(&high));
         prop_assert!(stack.frames.len() < 1_000 && other.frames.len() < 1_000);
     }
+}
+
+/// Generated code that is all calls, and a stack of nothing but return addresses into it.
+#[test]
+fn a_stack_of_likely_words_is_searched_a_few_times_only() {
+    let code: Vec<u8> = [0xff, 0xd0].repeat(2_048);
+    let words: Vec<u8> = (IMAGE + 0x100).to_le_bytes().repeat(512);
+    let lines = [map(IMAGE..IMAGE + 4_096, "r-xp", ""), map(STACK..STACK + 4_096, "rw-p", "")];
+    let mut memory = Parts { parts: vec![(IMAGE, code), (STACK, words)], reads: 0 };
+    let traced = TraceRegisters { rip: IMAGE + 0x200, rsp: STACK, rbp: 0, general: [0; 14] };
+    let mut unwinder = Unwinder::default();
+    let mut process = unwinder.process(Mappings::from(&lines[..]), &mut memory);
+    let stack = process.unwind(Registers::from(&traced));
+    let searched = stack.frames.iter().filter(|frame| frame.found_by == FoundBy::Scan).count();
+    assert_eq!((searched, stack.end), (Limits::default().scans_max as usize, EndReason::NoCaller));
+}
+
+/// A chain of frame pointers that leads in a circle.
+#[test]
+fn a_chain_never_goes_back() {
+    let mut code = vec![0x90; 4_096];
+    code[..4].copy_from_slice(&[0x55, 0x48, 0x89, 0xe5]);
+    code[0x100..0x102].copy_from_slice(&[0xff, 0xd0]);
+    // Two frames that name each other as their callers.
+    let words = [STACK + 16, IMAGE + 0x102, STACK, IMAGE + 0x102];
+    let words = words.iter().flat_map(|word: &u64| word.to_le_bytes()).collect();
+    let lines = [map(IMAGE..IMAGE + 4_096, "r-xp", ""), map(STACK..STACK + 4_096, "rw-p", "")];
+    let mut memory = Parts { parts: vec![(IMAGE, code), (STACK, words)], reads: 0 };
+    let traced = TraceRegisters { rip: IMAGE + 0x80, rsp: STACK, rbp: STACK, general: [0; 14] };
+    let mut unwinder = Unwinder::default();
+    let mut process = unwinder.process(Mappings::from(&lines[..]), &mut memory);
+    let stack = process.unwind(Registers::from(&traced));
+    let found: Vec<FoundBy> = stack.frames.iter().map(|frame| frame.found_by).collect();
+    assert_eq!(found, [FoundBy::Registers, FoundBy::FramePointer, FoundBy::FramePointer]);
+    assert_eq!(stack.end, EndReason::NoCaller);
 }
 
 #[test]
