@@ -25,11 +25,12 @@ const C_MODES: &[&str] = &[
     "signal",
     "null-handled",
     "overflow",
+    "overflow-handled",
     "over-aligned",
     "thread",
 ];
 const CXX_MODES: &[&str] = &["throw", "throw-noexcept", "terminate", "store"];
-const RUST_MODES: &[&str] = &["store", "sort", "panic", "thread"];
+const RUST_MODES: &[&str] = &["store", "sort", "panic", "overflow-handled", "thread"];
 /// Where ONNX Runtime's library lies, as its wheel on PyPI has it.
 const LIBRARY: &str = "HOTFIRE_ONNXRUNTIME";
 const PYTHON: &str = "/usr/bin/python3";
@@ -134,12 +135,12 @@ fn is_of_mode(mode: &str, stack: &Stack) -> bool {
     let expected = match mode {
         "wild" | "null" | "no-execute" => (1, 0),
         "null-handled" => (1, 1),
-        "signal" => (0, 1),
+        "signal" | "overflow-handled" => (0, 1),
         _ => (0, 0),
     };
     let overflown = stack.cycle.is_some_and(|cycle| cycle.times > 500) && stack.omitted.is_some();
     (by_return_address, trampolines) == expected
-        && overflown == (mode == "overflow")
+        && overflown == mode.starts_with("overflow")
         && stack.frames.len() >= 5
         && stack.end == EndReason::Outermost
 }

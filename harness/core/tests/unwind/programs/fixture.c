@@ -132,6 +132,11 @@ APART int overflow(int depth) {
     return overflow(depth + 1) + room[depth & 15];
 }
 
+APART void overflow_from_here(void) {
+    sink += overflow(0);
+    AFTER;
+}
+
 APART void over_aligned(int bytes) {
     char *variable = __builtin_alloca((size_t)bytes);
     __attribute__((aligned(64))) volatile char aligned[128];
@@ -282,6 +287,7 @@ APART void crash(void) {
     if (!strcmp(mode, "signal")) with_handler(SIGUSR1, raise_signal);
     if (!strcmp(mode, "null-handled")) with_fault_handler();
     if (!strcmp(mode, "overflow")) sink += overflow(0);
+    if (!strcmp(mode, "overflow-handled")) with_handler(SIGSEGV, overflow_from_here);
     if (!strcmp(mode, "over-aligned")) over_aligned(40);
     if (!strcmp(mode, "thread")) crash_in_thread();
     if (!strcmp(mode, "zombie-leader")) crash_behind_zombie();

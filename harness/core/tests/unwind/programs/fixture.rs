@@ -46,6 +46,16 @@ impl Step for Panicking {
     }
 }
 
+struct Overflowing;
+
+impl Step for Overflowing {
+    #[inline(never)]
+    fn run(&self, depth: u32) -> u64 {
+        let room = black_box([u64::from(depth); 8]);
+        if depth == u32::MAX { 0 } else { black_box(self).run(depth + 1) + room[1] }
+    }
+}
+
 fn main() {
     println!("ready");
     std::io::stdout().flush().unwrap();
@@ -55,6 +65,7 @@ fn main() {
         "store" => Box::new(Storing),
         "sort" => Box::new(Sorting),
         "panic" => Box::new(Panicking),
+        "overflow-handled" => Box::new(Overflowing),
         "thread" => {
             std::thread::spawn(|| black_box(&Sorting as &dyn Step).run(2)).join().unwrap();
             return;
