@@ -9,8 +9,13 @@
 //! code, the return address that the call pushed; frame pointers; a search of the stack for what
 //! looks like a return address. Each frame tells which one found it.
 //!
+//! One [`Unwinder`] lives as long as its supervisor and keeps what it read of files. Per stopped
+//! process: `unwinder.process(Mappings::from(&procfs::maps(tid)?[..]), LiveMemory::new(tid))`; then
+//! for each thread `unwind(Registers::from(&Tracee::new(tid).registers()?))`, the crashed one
+//! first, because the limit of time is one for all.
+//!
 //! Deliberately absent: names and lines (see `symbolize`); inlined functions, which have no frame;
-//! `.debug_frame`, which only files with debug information have.
+//! `.debug_frame`, which only files with debug information have; programs of 32 bits.
 
 mod bytes;
 mod cache;

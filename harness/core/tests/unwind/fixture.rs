@@ -58,10 +58,6 @@ pub(crate) const RUST: [Variant; 4] = [
     ),
 ];
 
-/// The host of a big library.
-pub(crate) const ONNXRUNTIME: Variant =
-    variant("onnxruntime", ["gcc", "onnxruntime.c"], &["-O2", "-ldl"]);
-
 /// A compiled program, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Program {
