@@ -1,5 +1,6 @@
 //! The command line as types. A verb or flag that does not work yet is not here.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum};
@@ -46,6 +47,8 @@ pub(crate) enum Verb {
     Run(RunArgs),
     /// Run one plan or stored finding again, in fresh processes, and tell its rate
     Replay(ReplayArgs),
+    /// Run any command as it is, under watch, and tell the truth about its death
+    Exec(ExecArgs),
     /// List scenarios and engines, or what the built-in engine can do wrong
     List(ListArgs),
     /// Show a stored finding in full, or list what is stored
@@ -228,6 +231,54 @@ pub(crate) enum GitHub {
     Off,
     /// Made in a workflow's step
     Auto,
+}
+
+/// `hotfire exec`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = EXEC_STATUS)]
+pub(crate) struct ExecArgs {
+    /// The longest run, e.g. 30s; what still runs then is ended [default: none]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub(crate) timeout: Option<u64>,
+    /// How often to run it; the rate of a failure that comes and goes
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) runs: u32,
+    /// What becomes of processes that outlive the command
+    #[arg(long, value_enum, default_value_t = LeftoversArg::Allow)]
+    pub(crate) leftovers: LeftoversArg,
+    /// How long they may take to end by themselves, e.g. 1s
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "300ms")]
+    pub(crate) grace: u64,
+    /// Off: without ptrace, for leak checkers and programs that trace themselves; then a death
+    /// shows no registers or threads
+    #[arg(long, value_enum, default_value_t = Trace::On)]
+    pub(crate) trace: Trace,
+    /// The exit status where there is a finding
+    #[arg(long, value_name = "STATUS", default_value_t = 100)]
+    pub(crate) error_exitcode: u8,
+    /// Write the report as JSON (docs/schema.json) to FILE
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// The command: a name, looked for in PATH, or a path; then its arguments
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) command: Vec<OsString>,
+}
+
+const EXEC_STATUS: &str = "\
+The command keeps its terminal, its folder, its environment and its open descriptors; Ctrl-C and
+Ctrl-Z reach it as they would without hotfire, and what is sent to hotfire is passed on.
+Exit status: with a finding 100, or --error-exitcode; without one the command's own, or 128 and the
+signal that ended it; 126 or 127 where it cannot be started; 97 where it may not be traced.";
+
+/// What becomes of processes that outlive a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LeftoversArg {
+    /// They go on, and are listed
+    Allow,
+    /// They are a finding, and are ended
+    Fail,
+    /// They are ended, and listed
+    Kill,
 }
 
 /// `hotfire list`.

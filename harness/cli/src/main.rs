@@ -19,6 +19,7 @@ mod demo;
 mod doctor;
 mod doctor_checks;
 mod error;
+mod exec;
 mod internal;
 mod list;
 mod present;
@@ -76,6 +77,7 @@ fn perform_verb(verb: &Verb, profile: &Profile, presenter: &mut Presenter) -> Re
         Verb::Replay(args) => {
             reports::check(&args.shared).and_then(|()| run::replay(args, profile, presenter))
         }
+        Verb::Exec(args) => exec::exec(args, presenter),
         Verb::List(args) => list::list(args, &mut out),
         Verb::Show(args) => show::show(args, presenter, &mut out),
         Verb::Accept(args) => accept::accept(args, profile, &mut out),

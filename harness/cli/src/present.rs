@@ -391,6 +391,15 @@ impl Presenter {
         self.raw(text);
     }
 
+    /// A finding's page.
+    pub(crate) fn page(&self, text: &str) {
+        self.text(text);
+    }
+
+    pub(crate) fn note(&self, text: &str) {
+        self.line(&format!("note: {}", sanitize(text, ERROR_CHARS_MAX)));
+    }
+
     pub(crate) fn warn(&self, text: &str) {
         self.line(&format!("warning: {text}"));
     }

@@ -9,7 +9,7 @@ use crate::plan::{Item, Plan, Step};
 pub type StepIndex = u32;
 
 /// A plan with numbered steps.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Program {
     /// The plan's environment.
     pub env: Vec<(String, String)>,

@@ -30,6 +30,18 @@ impl SysError {
         Self { call, errno: nix::errno::Errno::from_raw(errno) }
     }
 
+    /// There is no such file.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        matches!(self.errno, nix::errno::Errno::ENOENT | nix::errno::Errno::ENOTDIR)
+    }
+
+    /// The kernel, or who guards it, allows no tracing here.
+    #[must_use]
+    pub fn is_refused_trace(&self) -> bool {
+        self.call.starts_with("ptrace") && self.errno == nix::errno::Errno::EPERM
+    }
+
     /// The process or thread is gone (ESRCH): no failure for one who watches processes end.
     #[must_use]
     pub fn is_gone(&self) -> bool {

@@ -4,6 +4,8 @@
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::fd::BorrowedFd;
+use std::os::unix::fs::OpenOptionsExt;
 
 use nix::errno::Errno;
 
@@ -52,6 +54,13 @@ pub fn file_identity(file: &File) -> Result<FileIdentity, SysError> {
         bytes: data.len(),
         modified_ns: i128::from(data.mtime()) * 1_000_000_000 + i128::from(data.mtime_nsec()),
     })
+/// Whether two descriptors lead to the same file, pipe or device.
+#[must_use]
+pub fn same_file(one: BorrowedFd<'_>, other: BorrowedFd<'_>) -> bool {
+    match (nix::sys::stat::fstat(one), nix::sys::stat::fstat(other)) {
+        (Ok(one), Ok(other)) => (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino),
+        _ => false,
+    }
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod clock;
 mod descriptors;
 mod error;
 mod file;
+mod held;
 mod launcher;
 pub mod machine;
 mod memory;
@@ -31,13 +32,16 @@ pub use clock::monotonic_ns;
 pub use descriptors::close_rest_on_exec;
 pub use error::SysError;
 pub use file::{FileIdentity, file_identity, open_regular};
+pub use file::{open_regular, same_file};
+pub use held::{Dispositions, Held, Program};
 pub use launcher::{LaunchReply, guard_main, launch_main, launch_reply, launch_request};
 pub use memory::read_memory;
-pub use pipe::{ReadEnd, output_pipe};
-pub use poll::{Readiness, poll_readable};
+pub use pipe::{ReadEnd, output_pipe, write_if_ready};
+pub use poll::{Readiness, poll_readable, poll_ready};
 pub use process::{
     ProcessIdentity, become_subreaper, die_with_parent, end_process, forbid_core_dumps,
-    own_executable, process_alive, terminate_process,
+    own_executable, process_alive, send_signal, shares_terminal_group, stop_this_process,
+    terminate_process,
 };
 pub use recorder_file::RecorderFile;
 pub use scratch::Scratch;

@@ -23,6 +23,23 @@ pub fn output_pipe() -> Result<(ReadEnd, OwnedFd), SysError> {
     Ok((ReadEnd { fd: read }, write))
 }
 
+/// Writes at most `PIPE_BUF` bytes if that can be done without waiting; 0 when it cannot. The
+/// descriptor may be shared with others and is left in its mode.
+///
+/// # Errors
+/// It cannot be written to; EPIPE: nobody reads any more.
+pub fn write_if_ready(to: &OwnedFd, bytes: &[u8]) -> Result<usize, SysError> {
+    let ready = crate::poll::poll_ready(&[], &[to.as_fd()], 0)?;
+    if !ready.iter().any(|ready| ready.writable || ready.hung_up) {
+        return Ok(0);
+    }
+    match nix::unistd::write(to, bytes) {
+        Ok(written) => Ok(written),
+        Err(Errno::EAGAIN | Errno::EINTR) => Ok(0),
+        Err(errno) => Err(SysError::new("write", errno)),
+    }
+}
+
 impl ReadEnd {
     /// Reads what is there: `None` when nothing is there now, 0 bytes at the end of the stream.
     ///

@@ -13,6 +13,8 @@ use crate::error::SysError;
 pub struct Readiness {
     /// Bytes (or an end) can be read.
     pub readable: bool,
+    /// Bytes can be written.
+    pub writable: bool,
     /// The other side is closed.
     pub hung_up: bool,
 }
@@ -26,12 +28,26 @@ pub fn poll_readable(
     descriptors: &[BorrowedFd<'_>],
     timeout_ns: u64,
 ) -> Result<Vec<Readiness>, SysError> {
-    let mut polled: Vec<PollFd<'_>> =
-        descriptors.iter().map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLIN)).collect();
+    poll_ready(descriptors, &[], timeout_ns)
+}
+
+/// Like [`poll_readable`]; the wait also ends when one of `written` can be written to. The answers
+/// for these follow the others'.
+///
+/// # Errors
+/// The kernel refused (a descriptor is no descriptor).
+pub fn poll_ready(
+    descriptors: &[BorrowedFd<'_>],
+    written: &[BorrowedFd<'_>],
+    timeout_ns: u64,
+) -> Result<Vec<Readiness>, SysError> {
+    let read = descriptors.iter().map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLIN));
+    let written = written.iter().map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLOUT));
+    let mut polled: Vec<PollFd<'_>> = read.chain(written).collect();
     let timeout = TimeSpec::from_duration(std::time::Duration::from_nanos(timeout_ns));
     match ppoll(&mut polled, Some(timeout), None) {
         Ok(_) => {}
-        Err(Errno::EINTR) => return Ok(vec![Readiness::default(); descriptors.len()]),
+        Err(Errno::EINTR) => return Ok(vec![Readiness::default(); polled.len()]),
         Err(errno) => return Err(SysError::new("ppoll", errno)),
     }
     Ok(polled.iter().map(readiness).collect())
@@ -40,5 +56,9 @@ pub fn poll_readable(
 fn readiness(polled: &PollFd<'_>) -> Readiness {
     let flags = polled.revents().unwrap_or(PollFlags::empty());
     let hung_up = flags.intersects(PollFlags::POLLHUP | PollFlags::POLLERR);
-    Readiness { readable: flags.contains(PollFlags::POLLIN) || hung_up, hung_up }
+    Readiness {
+        readable: flags.contains(PollFlags::POLLIN) || hung_up,
+        writable: flags.contains(PollFlags::POLLOUT),
+        hung_up,
+    }
 }

@@ -83,6 +83,31 @@ pub fn end_process(pid: i32) -> Result<(), SysError> {
     kill(Pid::from_raw(pid), Signal::SIGKILL).named("kill")
 }
 
+/// Sends a signal to a process.
+///
+/// # Errors
+/// It is gone (ESRCH), not ours (EPERM), or there is no such signal (EINVAL).
+pub fn send_signal(pid: i32, signal: i32) -> Result<(), SysError> {
+    let signal = Signal::try_from(signal).named("kill")?;
+    kill(Pid::from_raw(pid), signal).named("kill")
+}
+
+/// Whether a process and this one have a terminal and belong to the same group of its jobs.
+#[must_use]
+pub fn shares_terminal_group(pid: i32) -> bool {
+    let own = nix::unistd::getpgrp().as_raw();
+    let stat = procfs::stat(pid);
+    stat.is_ok_and(|stat| stat.group == own && stat.terminal != 0)
+}
+
+/// Stops this process, as Ctrl-Z stops its neighbours; returns when somebody continues it.
+///
+/// # Errors
+/// None that the kernel documents.
+pub fn stop_this_process() -> Result<(), SysError> {
+    nix::sys::signal::raise(Signal::SIGSTOP).named("raise(SIGSTOP)")
+}
+
 /// Asks a child of this process to end, by SIGTERM.
 ///
 /// # Errors

@@ -23,6 +23,8 @@ pub struct Stat {
     pub group: i32,
     /// Session.
     pub session: i32,
+    /// Device of its controlling terminal; 0: none.
+    pub terminal: i32,
     /// Start time in clock ticks since boot.
     pub start_time: u64,
 }
@@ -98,6 +100,7 @@ fn parse_stat(text: &str) -> Option<Stat> {
         parent: number(1)?,
         group: number(2)?,
         session: number(3)?,
+        terminal: number(4)?,
         start_time: fields.get(19)?.parse().ok()?,
     })
 }

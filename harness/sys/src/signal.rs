@@ -9,8 +9,9 @@ use crate::error::{Named, SysError};
 use crate::trace::classic;
 
 pub use libc::{
-    SIGABRT, SIGBUS, SIGCHLD, SIGCONT, SIGFPE, SIGHUP, SIGILL, SIGINT, SIGKILL, SIGSEGV, SIGSTOP,
-    SIGSYS, SIGTERM, SIGTRAP, SIGTSTP, SIGTTIN, SIGTTOU, SIGURG, SIGWINCH,
+    SIGABRT, SIGBUS, SIGCHLD, SIGCONT, SIGFPE, SIGHUP, SIGILL, SIGINT, SIGKILL, SIGPIPE, SIGQUIT,
+    SIGSEGV, SIGSTOP, SIGSYS, SIGTERM, SIGTRAP, SIGTSTP, SIGTTIN, SIGTTOU, SIGURG, SIGUSR1,
+    SIGUSR2, SIGWINCH,
 };
 
 /// `SIGSEGV` for 11 and so on; `SIG34` for realtime signals.
@@ -62,6 +63,15 @@ pub fn queued_value(info: &libc::siginfo_t) -> Option<(u64, i32)> {
         .then(|| unsafe { (info.si_value().sival_ptr as u64, info.si_pid()) })
 }
 
+/// A signal that this process got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Caught {
+    /// Its number.
+    pub signal: i32,
+    /// The kernel sent it: a terminal does so to all processes of the group in its foreground.
+    pub by_kernel: bool,
+}
+
 /// Signals that arrive as bytes to read instead of interrupting.
 #[derive(Debug)]
 pub struct SignalStream {
@@ -97,10 +107,13 @@ impl SignalStream {
     ///
     /// # Errors
     /// The descriptor cannot be read.
-    pub fn take(&self) -> Result<Vec<i32>, SysError> {
+    pub fn take(&self) -> Result<Vec<Caught>, SysError> {
         let mut signals = Vec::new();
         while let Some(info) = self.fd.read_signal().named("read(signalfd)")? {
-            signals.push(i32::try_from(info.ssi_signo).unwrap_or(0));
+            signals.push(Caught {
+                signal: i32::try_from(info.ssi_signo).unwrap_or(0),
+                by_kernel: info.ssi_code > 0,
+            });
         }
         Ok(signals)
     }

@@ -85,6 +85,29 @@ impl Tracee {
         if answer == -1 { Err(SysError::last("ptrace(LISTEN)")) } else { Ok(()) }
     }
 
+    /// Stops a running thread; the stop comes as PTRACE_EVENT_STOP.
+    ///
+    /// # Errors
+    /// It is gone (ESRCH).
+    pub fn interrupt(self) -> Result<(), SysError> {
+        // SAFETY: PTRACE_INTERRUPT takes no pointer.
+        let answer =
+            unsafe { libc::ptrace(libc::PTRACE_INTERRUPT, self.tid.as_raw(), 0usize, 0usize) };
+        if answer == -1 { Err(SysError::last("ptrace(INTERRUPT)")) } else { Ok(()) }
+    }
+
+    /// Lets a stopped thread go on untraced, with a signal (0: none).
+    ///
+    /// # Errors
+    /// It is gone or not stopped (ESRCH).
+    pub fn detach(self, signal: i32) -> Result<(), SysError> {
+        // SAFETY: PTRACE_DETACH takes no pointer; the signal travels as a number.
+        let answer = unsafe {
+            libc::ptrace(libc::PTRACE_DETACH, self.tid.as_raw(), 0usize, signal as usize)
+        };
+        if answer == -1 { Err(SysError::last("ptrace(DETACH)")) } else { Ok(()) }
+    }
+
     /// The message of the last ptrace event: the new task's id, or the exit status.
     ///
     /// # Errors

@@ -2,11 +2,13 @@
 //!
 //! Deliberately absent: printing.
 
+mod command;
 mod pool;
 mod runner;
 mod subject;
 mod sweep;
 
+pub use command::{CommandReport, Leftovers, run_command};
 pub use pool::{Pool, PoolConfig, PoolEnd, Work};
 pub use runner::{Attempt, CampaignReport, SubjectReport, Unrun, run_campaign};
 pub use subject::{BUILT_IN, Settings, Subject, Watching, kinds};

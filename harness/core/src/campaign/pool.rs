@@ -133,9 +133,9 @@ impl Pool {
         descriptors.extend(self.workers.iter().map(|worker| worker.socket.as_fd()));
         let ready = poll_readable(&descriptors, 1_000_000_000)?;
         if ready.first().is_some_and(|ready| ready.readable)
-            && let Some(signal) = self.signals.take()?.first()
+            && let Some(caught) = self.signals.take()?.first()
         {
-            return Ok(Some(PoolEnd::Interrupted(*signal)));
+            return Ok(Some(PoolEnd::Interrupted(caught.signal)));
         }
         for (index, ready) in ready.iter().skip(1).enumerate() {
             if ready.readable {

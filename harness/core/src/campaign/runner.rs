@@ -16,7 +16,7 @@ use crate::judge::{
     BaselineEntry, PlanVerdict, Rate, RunResult, judge, judge_entries, judge_known, tell_uncounted,
     wilson,
 };
-use crate::observe::{CENSUS_OFF, Fact, LaunchMode, Observation};
+use crate::observe::{CENSUS_OFF, Fact, LaunchMode, NO_HOST, Observation};
 use crate::supervise::Job;
 
 /// What an untraced run does not protect.
@@ -43,7 +43,59 @@ pub struct Attempt {
     pub observation: Option<Box<Observation>>,
 }
 
+/// Makes attempts of observations: what was seen before is not kept again.
+pub(super) struct Looking<'a> {
+    pub(super) context: Context<'a>,
+    pub(super) seen: BTreeSet<String>,
+    /// The next one keeps its facts, whatever it shows.
+    pub(super) keeps_first: bool,
+}
+
+impl Looking<'_> {
+    pub(super) fn attempt(&mut self, observation: Observation) -> Attempt {
+        let mut findings = diagnose(&observation, &self.context);
+        let skip = skip_reason(&observation, &self.context);
+        let mut is_first = std::mem::take(&mut self.keeps_first);
+        for finding in &mut findings {
+            if self.seen.insert(finding.id.clone()) {
+                is_first = true;
+            } else {
+                strip(finding);
+            }
+        }
+        Attempt {
+            mode: observation.mode,
+            wall_us: observation.wall_us,
+            findings,
+            skip,
+            unseen: unseen(&observation),
+            observation: is_first.then(|| Box::new(observation)),
+        }
+    }
+}
+
+/// Every finding once, with the facts of the first run that showed it.
+pub(super) fn first_findings(
+    attempts: &[Attempt],
+) -> impl Iterator<Item = (&Observation, &Finding)> {
+    let mut seen = BTreeSet::new();
+    attempts
+        .iter()
+        .filter_map(|attempt| Some((attempt.observation.as_deref()?, &attempt.findings)))
+        .flat_map(|(observation, findings)| findings.iter().map(move |one| (observation, one)))
+        .filter(move |(_, finding)| seen.insert(finding.id.clone()))
+}
+
 impl Attempt {
+    /// What the judge wants to know of it.
+    pub(super) fn result(&self) -> RunResult {
+        RunResult {
+            findings: self.findings.clone(),
+            skip: self.skip.clone(),
+            fresh: self.mode == LaunchMode::Spawn,
+        }
+    }
+
     fn shows(&self, id: &str) -> bool {
         self.findings.iter().any(|finding| finding.id == id)
     }
@@ -87,12 +139,7 @@ impl SubjectReport {
 
     /// Every finding once, with the facts of the first run that showed it.
     pub fn first_findings(&self) -> impl Iterator<Item = (&Observation, &Finding)> {
-        let mut seen = BTreeSet::new();
-        self.attempts
-            .iter()
-            .filter_map(|attempt| Some((attempt.observation.as_deref()?, &attempt.findings)))
-            .flat_map(|(observation, findings)| findings.iter().map(move |one| (observation, one)))
-            .filter(move |(_, finding)| seen.insert(finding.id.clone()))
+        first_findings(&self.attempts)
     }
 
     /// In how many of the observed fresh processes a finding showed.
@@ -311,27 +358,14 @@ impl<'a> Campaign<'a> {
     }
 
     fn attempt(&mut self, subject: usize, observation: Observation) -> Option<Attempt> {
-        let context = self.context(subject)?;
-        let mut findings = diagnose(&observation, &context);
-        let skip = skip_reason(&observation, &context);
         let progress = self.progress.get_mut(subject)?;
-        let mut is_first = self.settings.keep_first && progress.attempts.is_empty();
-        let seen = &mut progress.seen;
-        for finding in &mut findings {
-            if seen.insert(finding.id.clone()) {
-                is_first = true;
-            } else {
-                strip(finding);
-            }
-        }
-        Some(Attempt {
-            mode: observation.mode,
-            wall_us: observation.wall_us,
-            findings,
-            skip,
-            unseen: unseen(&observation),
-            observation: is_first.then(|| Box::new(observation)),
-        })
+        let keeps_first = self.settings.keep_first && progress.attempts.is_empty();
+        let seen = std::mem::take(&mut progress.seen);
+        let mut looking = Looking { context: self.context(subject)?, seen, keeps_first };
+        let attempt = looking.attempt(observation);
+        let seen = looking.seen;
+        self.progress.get_mut(subject)?.seen = seen;
+        Some(attempt)
     }
 
     /// Once per subject: repeats a failing plan in fresh processes, as far as its own runs are
@@ -413,14 +447,7 @@ fn count(number: usize) -> u32 {
 
 fn judged(subject: &Subject, progress: &mut Progress, settings: &Settings) -> SubjectReport {
     let attempts = std::mem::take(&mut progress.attempts);
-    let results: Vec<RunResult> = attempts
-        .iter()
-        .map(|attempt| RunResult {
-            findings: attempt.findings.clone(),
-            skip: attempt.skip.clone(),
-            fresh: attempt.mode == LaunchMode::Spawn,
-        })
-        .collect();
+    let results: Vec<RunResult> = attempts.iter().map(Attempt::result).collect();
     let mut verdict = judge(&results, &subject.expect);
     if subject.census == Census::Off {
         tell_uncounted(&mut verdict, &subject.expect, "the census is off");
@@ -454,7 +481,9 @@ fn strip(finding: &mut Finding) {
 
 fn unseen(observation: &Observation) -> Vec<(&'static str, String)> {
     let mut notes = Vec::new();
-    if let Fact::Unavailable(reason) = &observation.recorder {
+    if let Fact::Unavailable(reason) = &observation.recorder
+        && reason != NO_HOST
+    {
         notes.push(("recorder", reason.clone()));
     }
     if !observation.traced {

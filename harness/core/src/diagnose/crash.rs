@@ -31,11 +31,15 @@ pub(crate) fn is_planned_death(signal: i32, steps: &Steps<'_>) -> bool {
 /// The finding of the run's first death by a signal; `None` when nobody died, or as planned.
 pub(crate) fn crash_finding(observation: &Observation, context: &Context<'_>) -> Option<Finding> {
     let steps = Steps::new(observation, context.program);
+    let crash = observation.crash.as_ref();
     let child_signal = match observation.ending {
+        Ending::Signaled(signal) if steps.is_of_command() => {
+            let of_child = crash.filter(|crash| crash.victim.is_child);
+            (!is_wanted(signal, of_child)).then_some(signal)
+        }
         Ending::Signaled(signal) if !is_planned_death(signal, &steps) => Some(signal),
         _ => None,
     };
-    let crash = observation.crash.as_ref();
     match crash.filter(|crash| !is_ordinary(crash, observation, &steps)) {
         // The child's own death outranks one that it survived.
         Some(crash) if crash.victim.is_child || child_signal.is_none() => {
@@ -48,6 +52,9 @@ pub(crate) fn crash_finding(observation: &Observation, context: &Context<'_>) ->
 /// A death that belongs to a healthy life: the plan asks for it, or a process of the run ended
 /// one of its own workers.
 fn is_ordinary(crash: &Crash, observation: &Observation, steps: &Steps<'_>) -> bool {
+    if crash.victim.is_child && steps.is_of_command() {
+        return is_wanted(crash.signal, Some(crash));
+    }
     if crash.victim.is_child {
         return is_planned_death(crash.signal, steps);
     }
@@ -59,6 +66,20 @@ fn is_ordinary(crash: &Crash, observation: &Observation, steps: &Steps<'_>) -> b
         Some(sender) => facts.is_of_run(sender) && sender != crash.victim.pid,
         // SIGKILL leaves no siginfo behind. A child that goes on to a regular end meant it.
         None => matches!(observation.ending, Ending::Exited(0)),
+    }
+}
+
+/// A command that somebody else asked to end, or whose reader has gone: its user or its shell
+/// meant it. What it sends to itself, nobody else asked for.
+fn is_wanted(signal: i32, crash: Option<&Crash>) -> bool {
+    let sends_itself = crash.is_some_and(|crash| {
+        let sender = crash.siginfo.known().and_then(|info| info.sender);
+        sender == Some(crash.victim.pid)
+    });
+    match signal {
+        signals::SIGPIPE => true,
+        signals::SIGINT | signals::SIGTERM | signals::SIGHUP | signals::SIGQUIT => !sends_itself,
+        _ => false,
     }
 }
 
@@ -78,7 +99,7 @@ fn captured(observation: &Observation, crash: &Crash, context: &Context<'_>) -> 
     let decision = decide(CRASH_RULES, &facts);
     let class = decision.as_ref().map_or("unknown", |decision| decision.class);
     let signal = facts.signal().unwrap_or(crash.signal);
-    let title = title(crash, signal, step.as_ref(), at_exit);
+    let title = title(crash, signal, at_exit, &place_of(&steps, step.as_ref(), at_exit));
     let mut finding = new_finding(Code::of_death(crash.signal, at_exit), class, phase, title);
     if !at_exit {
         finding.status = signal_name(crash.signal);
@@ -113,7 +134,7 @@ fn uncaptured(observation: &Observation, signal: i32, context: &Context<'_>) -> 
     let step = step_that_matters(&in_flight, None);
     let phase = phase(at_exit, step.as_ref(), &steps);
     let name = signal_name(signal);
-    let title = format!("the child died of {name}{}", place_of(step.as_ref(), at_exit));
+    let title = format!("the child died of {name}{}", place_of(&steps, step.as_ref(), at_exit));
     let mut finding = new_finding(Code::of_death(signal, at_exit), "unknown", phase, title);
     if !at_exit {
         finding.status.clone_from(&name);
@@ -135,15 +156,16 @@ fn phase(at_exit: bool, step: Option<&FindingStep>, steps: &Steps<'_>) -> Phase 
     }
 }
 
-fn place_of(step: Option<&FindingStep>, at_exit: bool) -> String {
+fn place_of(steps: &Steps<'_>, step: Option<&FindingStep>, at_exit: bool) -> String {
     match step {
         _ if at_exit => " on the way out".to_owned(),
+        _ if steps.is_of_command() => String::new(),
         Some(step) => format!(" in step {} `{}`", step.index, step.text),
         None => " outside of any step".to_owned(),
     }
 }
 
-fn title(crash: &Crash, signal: i32, step: Option<&FindingStep>, at_exit: bool) -> String {
+fn title(crash: &Crash, signal: i32, at_exit: bool, place: &str) -> String {
     let what = match signal {
         signals::SIGSEGV => "illegal memory access",
         signals::SIGABRT => "abort",
@@ -157,7 +179,7 @@ fn title(crash: &Crash, signal: i32, step: Option<&FindingStep>, at_exit: bool) 
     let who = if crash.victim.is_child { "" } else { " of a process that the child made" };
     // The status word names the signal, but for deaths at exit.
     let name = if at_exit { format!(" ({})", signal_name(crash.signal)) } else { String::new() };
-    format!("{what}{who}{name}{}", place_of(step, at_exit))
+    format!("{what}{who}{name}{place}")
 }
 
 fn victim(crash: &Crash) -> FindingVictim {

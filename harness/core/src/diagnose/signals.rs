@@ -3,7 +3,9 @@
 //!
 //! Deliberately absent: what they mean for a verdict.
 
+pub(crate) const SIGHUP: i32 = 1;
 pub(crate) const SIGINT: i32 = 2;
+pub(crate) const SIGQUIT: i32 = 3;
 pub(crate) const SIGILL: i32 = 4;
 pub(crate) const SIGTRAP: i32 = 5;
 pub(crate) const SIGABRT: i32 = 6;
@@ -11,6 +13,7 @@ pub(crate) const SIGBUS: i32 = 7;
 pub(crate) const SIGFPE: i32 = 8;
 pub(crate) const SIGKILL: i32 = 9;
 pub(crate) const SIGSEGV: i32 = 11;
+pub(crate) const SIGPIPE: i32 = 13;
 pub(crate) const SIGTERM: i32 = 15;
 pub(crate) const SIGSYS: i32 = 31;
 

@@ -11,7 +11,7 @@ use super::hang::{freeze_finding, stall_finding};
 use super::leaks::{leak_findings, left_at_death};
 use super::leftovers::orphans_finding;
 use super::signs::evidence;
-use crate::observe::{DescendantEnd, Fact, Observation, Stream};
+use crate::observe::{DescendantEnd, Fact, NO_HOST, Observation, Stream};
 
 /// The last lines of each stream that a finding keeps.
 const TAIL_LINES_MAX: usize = 12;
@@ -59,7 +59,9 @@ fn lifecycle_findings(observation: &Observation, context: &Context<'_>) -> Vec<F
 
 /// What every finding tells: the output, other deaths, and what could not be seen.
 fn add_common(finding: &mut Finding, observation: &Observation) {
-    finding.minimal_plan = Some(observation.plan.clone());
+    if observation.command.is_empty() {
+        finding.minimal_plan = Some(observation.plan.clone());
+    }
     let tail = OutputTail {
         stdout: last_lines(&observation.output.stdout),
         stderr: last_lines(&observation.output.stderr),
@@ -78,7 +80,9 @@ fn add_common(finding: &mut Finding, observation: &Observation) {
             finding.evidence.push(evidence("wait status", text));
         }
     }
-    if let Fact::Unavailable(why) = &observation.recorder {
+    if let Fact::Unavailable(why) = &observation.recorder
+        && why != NO_HOST
+    {
         finding.evidence.push(evidence("not seen", format!("steps: {why}")));
     }
     let damage = observation.recorder.known().map(|recorded| recorded.damage.as_slice());

@@ -13,15 +13,22 @@ use crate::observe::{HostStage, LaneRecord, Observation, Recorded, StepRecord};
 pub(crate) struct Steps<'a> {
     program: &'a Program,
     recorded: Option<&'a Recorded>,
+    is_of_command: bool,
 }
 
 impl<'a> Steps<'a> {
     pub(crate) fn new(observation: &'a Observation, program: &'a Program) -> Self {
-        Self { program, recorded: observation.recorder.known() }
+        let is_of_command = !observation.command.is_empty();
+        Self { program, recorded: observation.recorder.known(), is_of_command }
     }
 
     fn lanes(&self) -> &'a [LaneRecord] {
         self.recorded.map_or(&[], |recorded| recorded.lanes.as_slice())
+    }
+
+    /// Whether there are no steps, because a command was run as it is.
+    pub(crate) fn is_of_command(&self) -> bool {
+        self.is_of_command
     }
 
     /// How far the host came; `None` when the recorder could not be read.

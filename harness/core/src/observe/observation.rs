@@ -40,6 +40,9 @@ pub enum LaunchMode {
 pub struct Observation {
     /// The plan as run, canonical text.
     pub plan: String,
+    /// The command, where one was run as it is; then there is no plan.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub command: Vec<String>,
     /// The run's seed.
     pub seed: u64,
     /// How the child was made.

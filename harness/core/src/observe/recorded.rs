@@ -4,6 +4,9 @@
 
 use serde::{Deserialize, Serialize};
 
+/// Why there is no recorder where a command was run as it is.
+pub const NO_HOST: &str = "the command is no host of ours";
+
 /// The recorder's content after the child's end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recorded {

@@ -9,7 +9,7 @@ use hotfire_plan::{print_duration_us, shell_quote};
 
 use super::SCHEMA_VERSION;
 use super::json::{PlanResult, Report, Summary, Unavailable, UnrunPlan};
-use crate::campaign::{BUILT_IN, CampaignReport, SubjectReport, Unrun};
+use crate::campaign::{Attempt, BUILT_IN, CampaignReport, CommandReport, SubjectReport, Unrun};
 use crate::diagnose::Finding;
 use crate::judge::exit_code;
 
@@ -68,6 +68,39 @@ pub fn assemble(campaign: &CampaignReport, invocation: &Invocation) -> Report {
         unavailable: unavailable(campaign),
         interrupted: campaign.interrupted.map(hotfire_sys::signal::name),
         unrun: campaign.unrun.iter().map(unrun_plan).collect(),
+    }
+}
+
+/// The answer of an invocation that ran a command.
+#[must_use]
+pub fn assemble_command(
+    command: &CommandReport,
+    exit_code: i32,
+    invocation: &Invocation,
+) -> Report {
+    let verdict = &command.verdict;
+    let findings = command.first_findings().map(|(_, finding)| finding.clone()).collect::<Vec<_>>();
+    Report {
+        schema: SCHEMA_VERSION.to_owned(),
+        verb: invocation.verb.clone(),
+        seed: None,
+        exit_code,
+        command: invocation.command.clone(),
+        summary: Summary {
+            runs: verdict.runs,
+            passed: verdict.runs - verdict.failed,
+            failed: verdict.failed,
+            findings: u32::try_from(findings.len()).unwrap_or(u32::MAX),
+            skipped: 0,
+            blind: verdict.blind,
+            seconds: invocation.seconds,
+        },
+        results: Vec::new(),
+        findings,
+        baseline: Vec::new(),
+        unavailable: unseen(command.attempts.iter()),
+        interrupted: None,
+        unrun: Vec::new(),
     }
 }
 
@@ -161,7 +194,11 @@ fn unrun_plan(unrun: &Unrun) -> UnrunPlan {
 }
 
 fn unavailable(campaign: &CampaignReport) -> Vec<Unavailable> {
-    let attempts = campaign.subjects.iter().flat_map(|subject| &subject.attempts);
+    unseen(campaign.subjects.iter().flat_map(|subject| &subject.attempts))
+}
+
+/// What could not be seen, each once.
+fn unseen<'a>(attempts: impl Iterator<Item = &'a Attempt>) -> Vec<Unavailable> {
     let notes: BTreeSet<_> = attempts.flat_map(|attempt| &attempt.unseen).collect();
     notes
         .into_iter()

@@ -19,7 +19,7 @@ mod sanitize;
 mod schema;
 mod view;
 
-pub use assemble::{Invocation, assemble, complete, plan_result};
+pub use assemble::{Invocation, assemble, assemble_command, complete, plan_result};
 pub use ci::CiReport;
 pub use colour::RenderContext;
 pub use explain::explain;

@@ -9,12 +9,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use hotfire_plan::scenario::Census;
-use hotfire_recorder::{Border, GATE_VALUE, Gate, read_gate};
+use hotfire_recorder::{Border, GATE_VALUE, Gate};
 use hotfire_sys::census::{self, SharedName};
 use hotfire_sys::procfs::{self, MapLine};
 use hotfire_sys::{SysError, Tracee, monotonic_ns, signal};
 
-use super::convert::fetch;
+use super::run::Run;
 use super::supervisor::Supervisor;
 use super::tasks::Role;
 use crate::observe::{
@@ -181,7 +181,7 @@ impl Supervisor {
     /// Counts; whether the thread is to be held.
     fn stand_at_border(&mut self, tid: i32) -> bool {
         let run = self.run.as_ref().filter(|run| !run.ending);
-        let gate = run.and_then(|run| read_gate(&mut fetch(&run.recorder)).ok().flatten());
+        let gate = run.and_then(Run::gate);
         let Some(gate) = gate else { return false };
         let point = match self.count(tid, gate) {
             Ok(point) => point,

@@ -5,6 +5,7 @@
 
 mod capture;
 mod census;
+mod command;
 mod convert;
 mod first_chance;
 mod nursery;
@@ -16,8 +17,10 @@ mod stall;
 mod supervisor;
 mod tasks;
 mod untraced;
+mod worker;
 
+pub use command::{Watched, Wrapper};
 pub use protocol::{HostProgram, Job, Reply};
 pub(crate) use run::not_started;
 pub(crate) use supervisor::c_strings;
-pub use supervisor::supervise_main;
+pub use worker::supervise_main;

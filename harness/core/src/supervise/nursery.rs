@@ -202,12 +202,13 @@ impl Supervisor {
             return self.start_untraced(job, ends);
         }
         self.expected = Some(Role::Root);
-        let Some(run) = &self.run else { return Ok(()) };
+        let recorder = self.run.as_ref().and_then(|run| run.recorder.as_ref());
+        let Some(recorder) = recorder.map(AsFd::as_fd) else { return Ok(()) };
         let (stdout, stderr) = (ends.stdout.as_fd(), ends.stderr.as_fd());
         if mode == LaunchMode::Fork {
             if let Some(server) = &mut self.forkserver {
                 server.forks += 1;
-                server.socket.send(b"run", &[run.recorder.as_fd(), stdout, stderr])?;
+                server.socket.send(b"run", &[recorder, stdout, stderr])?;
             }
             return Ok(());
         }
@@ -216,7 +217,7 @@ impl Supervisor {
         let request = launch_request(&job.host.program, &job.host.arguments, &environment);
         let null = File::open("/dev/null")
             .map_err(|error| SysError::from_io("open(/dev/null)", &error))?;
-        let descriptors = [null.as_fd(), stdout, stderr, run.recorder.as_fd()];
+        let descriptors = [null.as_fd(), stdout, stderr, recorder];
         match &self.launcher {
             Some(launcher) => launcher.socket.send(&request, &descriptors),
             None => Err(SysError::from_io("launcher", &std::io::ErrorKind::NotFound.into())),

@@ -1,9 +1,12 @@
 //! Head and tail of a stream: a flood neither fills the disk nor stalls the child.
+//!
+//! A command's output goes on to where its user sent it: what the reader there does not take yet
+//! stays in the pipe, so that the command waits for it as it would without us.
 
 use std::collections::VecDeque;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use hotfire_sys::ReadEnd;
+use hotfire_sys::{ReadEnd, write_if_ready};
 
 use crate::observe::Stream;
 
@@ -12,6 +15,10 @@ const KEPT_BYTES: usize = 64 * 1024;
 /// Bytes read in one go before other events get their turn.
 const TURN_BYTES: usize = 1024 * 1024;
 
+/// So many bytes can be written without waiting to whatever says it can be written to
+/// (`PIPE_BUF`, pipe(7)).
+const WRITE_BYTES: usize = 4096;
+
 /// Collects one stream of a run.
 #[derive(Debug)]
 pub(super) struct Collector {
@@ -19,16 +26,61 @@ pub(super) struct Collector {
     head: Vec<u8>,
     tail: VecDeque<u8>,
     bytes: u64,
+    passed_on: Option<Onward>,
+}
+
+/// Where a stream goes on to.
+#[derive(Debug)]
+struct Onward {
+    to: OwnedFd,
+    /// What has been read and not been written yet.
+    pending: VecDeque<u8>,
 }
 
 impl Collector {
     pub(super) fn new(pipe: ReadEnd) -> Self {
-        Self { pipe: Some(pipe), head: Vec::new(), tail: VecDeque::new(), bytes: 0 }
+        Self { pipe: Some(pipe), ..Self::nothing() }
     }
 
-    /// The descriptor to poll; `None` once every writer has closed.
+    /// Of a stream that goes elsewhere: nothing is seen of it.
+    pub(super) fn nothing() -> Self {
+        Self { pipe: None, head: Vec::new(), tail: VecDeque::new(), bytes: 0, passed_on: None }
+    }
+
+    /// Of a stream that goes on to `to`.
+    pub(super) fn passing_on(pipe: ReadEnd, to: OwnedFd) -> Self {
+        let passed_on = Some(Onward { to, pending: VecDeque::new() });
+        Self { passed_on, ..Self::new(pipe) }
+    }
+
+    /// The descriptor to poll; `None` once every writer has closed, or while what was read has to
+    /// be written first.
     pub(super) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
-        self.pipe.as_ref().map(AsFd::as_fd)
+        let waits = self.onward().is_some();
+        self.pipe.as_ref().map(AsFd::as_fd).filter(|_| !waits)
+    }
+
+    /// The descriptor that must become writable before more is read.
+    pub(super) fn onward(&self) -> Option<BorrowedFd<'_>> {
+        let onward = self.passed_on.as_ref()?;
+        (!onward.pending.is_empty()).then(|| onward.to.as_fd())
+    }
+
+    /// Writes on what waits for it, if that can be done without waiting. Where nobody reads any
+    /// more the pipe is closed: the command hears of it at its next write, as it would without us.
+    pub(super) fn pass_on(&mut self) {
+        let Some(onward) = &mut self.passed_on else { return };
+        while !onward.pending.is_empty() {
+            let chunk: Vec<u8> = onward.pending.iter().copied().take(WRITE_BYTES).collect();
+            match write_if_ready(&onward.to, &chunk) {
+                Ok(0) => return,
+                Ok(written) => drop(onward.pending.drain(..written)),
+                Err(_) => {
+                    (self.pipe, self.passed_on) = (None, None);
+                    return;
+                }
+            }
+        }
     }
 
     /// Takes in what is there now. Never waits, never for an end of file.
@@ -37,12 +89,18 @@ impl Collector {
         let mut taken = 0;
         while let Some(pipe) = &self.pipe
             && taken < TURN_BYTES
+            && self.onward().is_none()
         {
             match pipe.read(&mut buffer) {
                 Ok(Some(0)) | Err(_) => self.pipe = None,
                 Ok(Some(bytes)) => {
                     taken += bytes;
-                    self.keep(buffer.get(..bytes).unwrap_or_default());
+                    let bytes = buffer.get(..bytes).unwrap_or_default();
+                    self.keep(bytes);
+                    if let Some(onward) = &mut self.passed_on {
+                        onward.pending.extend(bytes);
+                        self.pass_on();
+                    }
                 }
                 Ok(None) => break,
             }
@@ -94,5 +152,36 @@ mod tests {
         assert!(stream.head.starts_with("first x") && stream.head.len() == KEPT_BYTES);
         assert!(stream.tail.ends_with("x last") && stream.tail.len() == KEPT_BYTES);
         drop(write);
+    }
+
+    #[test]
+    fn what_is_passed_on_waits_for_its_reader_and_nothing_is_lost() {
+        let (read, write) = hotfire_sys::output_pipe().unwrap();
+        let (reader, onward) = hotfire_sys::output_pipe().unwrap();
+        let mut collector = Collector::passing_on(read, onward);
+        let mut write = std::fs::File::from(write);
+        let mut expected = Vec::new();
+        let mut got = Vec::new();
+        let mut buffer = vec![0; 1 << 20];
+        for round in 0..64u8 {
+            let chunk = vec![round; 32 * 1024];
+            write.write_all(&chunk).unwrap();
+            expected.extend_from_slice(&chunk);
+            collector.take();
+            collector.pass_on();
+            // The reader takes nothing at first: a pipe holds 64 KiB, and one chunk waits here.
+            while round >= 2
+                && let Ok(Some(bytes)) = reader.read(&mut buffer)
+            {
+                got.extend_from_slice(&buffer[..bytes]);
+                collector.pass_on();
+                collector.take();
+            }
+        }
+        assert_eq!(got, expected);
+        drop(reader);
+        write.write_all(b"more").unwrap();
+        collector.take();
+        assert!(write.write_all(b"more").is_err(), "the writer hears that nobody reads");
     }
 }

@@ -107,7 +107,7 @@ impl Supervisor {
     }
 
     /// Lets the run go on until the child has ended or will not by itself.
-    fn watch(&mut self) {
+    pub(super) fn watch(&mut self) {
         loop {
             let Some(run) = &self.run else { return };
             if run.root_end.is_some() || run.stall.is_some() || self.terminating {
@@ -130,7 +130,7 @@ impl Supervisor {
     }
 
     /// Gives processes that outlived the child time to end by themselves, then notes who stays.
-    fn wait_for_leftovers(&mut self) {
+    pub(super) fn wait_for_leftovers(&mut self) {
         let Some(run) = &self.run else { return };
         let Some((_, ended_ns)) = run.root_end else { return };
         self.adopt_orphans();
@@ -164,7 +164,7 @@ impl Supervisor {
     }
 
     /// Ends every process of the run and reaps it.
-    fn end_rest(&mut self) {
+    pub(super) fn end_rest(&mut self) {
         if let Some(run) = &mut self.run {
             run.ending = true;
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 
 use hotfire_plan::scenario::Census;
-use hotfire_recorder::LaneSnapshot;
+use hotfire_recorder::{Gate, LaneSnapshot, Snapshot};
 use hotfire_sys::{RecorderFile, SysError, monotonic_ns, output_pipe};
 
 use super::census::Counts;
@@ -13,7 +13,7 @@ use super::output::Collector;
 use super::protocol::Job;
 use super::stall::Sampler;
 use crate::observe::{
-    Crash, Descendant, DescendantEnd, Ending, Fact, LaunchMode, Observation, Output, Stall,
+    Crash, Descendant, DescendantEnd, Ending, Fact, LaunchMode, NO_HOST, Observation, Output, Stall,
 };
 
 /// A run from its request to its observation.
@@ -22,7 +22,8 @@ pub(super) struct Run {
     pub(super) job: Job,
     pub(super) mode: LaunchMode,
     pub(super) mode_note: Option<String>,
-    pub(super) recorder: RecorderFile,
+    /// What the child writes; a command knows nothing of one.
+    pub(super) recorder: Option<RecorderFile>,
     pub(super) stdout: Collector,
     pub(super) stderr: Collector,
     pub(super) begun_ns: u64,
@@ -42,6 +43,10 @@ pub(super) struct Run {
     pub(super) exiting_since_ns: Option<u64>,
     pub(super) sampler: Sampler,
     pub(super) counts: Counts,
+    /// What is left of it goes on without us.
+    pub(super) letting_go: bool,
+    /// How long the user had stopped it, nanoseconds.
+    pub(super) stopped_ns: u64,
     pub(super) soft_errors: Vec<String>,
 }
 
@@ -58,16 +63,27 @@ impl Run {
         mode_note: Option<String>,
     ) -> Result<(Self, ChildEnds), SysError> {
         let recorder = new_recorder(&job)?;
-        let census = if job.traced { job.census } else { Census::Off };
         let (stdout, stdout_child) = output_pipe()?;
         let (stderr, stderr_child) = output_pipe()?;
         let run = Self {
-            job,
             mode,
             mode_note,
-            recorder,
-            stdout: Collector::new(stdout),
-            stderr: Collector::new(stderr),
+            recorder: Some(recorder),
+            ..Self::of_command(job, Collector::new(stdout), Collector::new(stderr))
+        };
+        Ok((run, ChildEnds { stdout: stdout_child, stderr: stderr_child }))
+    }
+
+    /// A run of a command, which has no recorder.
+    pub(super) fn of_command(job: Job, stdout: Collector, stderr: Collector) -> Self {
+        let census = if job.traced { job.census } else { Census::Off };
+        Self {
+            job,
+            mode: LaunchMode::Spawn,
+            mode_note: None,
+            recorder: None,
+            stdout,
+            stderr,
             begun_ns: monotonic_ns(),
             root: None,
             root_end: None,
@@ -81,9 +97,25 @@ impl Run {
             exiting_since_ns: None,
             sampler: Sampler::default(),
             counts: Counts::before(census),
+            letting_go: false,
+            stopped_ns: 0,
             soft_errors: Vec::new(),
-        };
-        Ok((run, ChildEnds { stdout: stdout_child, stderr: stderr_child }))
+        }
+    }
+
+    /// Whether all that was read of its output has gone on to its reader.
+    pub(super) fn is_passed_on(&self) -> bool {
+        self.stdout.onward().is_none() && self.stderr.onward().is_none()
+    }
+
+    /// Whether a command of the user's own is run.
+    pub(super) fn is_command(&self) -> bool {
+        self.recorder.is_none()
+    }
+
+    /// How long it could do nothing because we held it, or because the user had stopped it.
+    pub(super) fn idle_ns(&self) -> u64 {
+        self.counts.held_ns().saturating_add(self.stopped_ns)
     }
 
     /// The child exists and runs its program (a spawned one that cannot exec ends at once).
@@ -95,8 +127,19 @@ impl Run {
     /// The step in which a thread (`None`: not known which) makes a process now; 0: none, or not
     /// known.
     pub(super) fn step_in_flight(&self, maker: Option<i32>) -> u32 {
-        let progress = hotfire_recorder::read_progress(&mut fetch(&self.recorder));
-        progress.map_or(0, |snapshot| step_of(&snapshot.lanes, maker))
+        self.progress().map_or(0, |snapshot| step_of(&snapshot.lanes, maker))
+    }
+
+    /// How far the host says it is.
+    pub(super) fn progress(&self) -> Option<Snapshot> {
+        let recorder = self.recorder.as_ref()?;
+        hotfire_recorder::read_progress(&mut fetch(recorder)).ok()
+    }
+
+    /// At which border the host says it stands.
+    pub(super) fn gate(&self) -> Option<Gate> {
+        let recorder = self.recorder.as_ref()?;
+        hotfire_recorder::read_gate(&mut fetch(recorder)).ok().flatten()
     }
 
     /// A descendant's end, by itself or by us.
@@ -119,9 +162,13 @@ impl Run {
             _ => Ending::Ended,
         };
         let beat_us = self.job.limits.beat_ms * 1000;
-        let recorder = recorded(&self.recorder, self.job.ledger, ended_ns, beat_us);
+        let recorder = match &self.recorder {
+            Some(recorder) => recorded(recorder, self.job.ledger, ended_ns, beat_us),
+            None => Fact::Unavailable(NO_HOST.to_owned()),
+        };
         Observation {
             census: self.counts.finish(self.job.census, traced, &recorder),
+            command: if self.recorder.is_none() { self.job.host.arguments } else { Vec::new() },
             recorder,
             plan: self.job.plan,
             seed: self.job.seed,
@@ -178,6 +225,7 @@ fn new_recorder(job: &Job) -> Result<RecorderFile, SysError> {
 pub(crate) fn not_started(job: &Job, ending: Ending) -> Observation {
     Observation {
         plan: job.plan.clone(),
+        command: Vec::new(),
         seed: job.seed,
         mode: job.mode,
         traced: job.traced,

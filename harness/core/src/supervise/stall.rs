@@ -6,12 +6,12 @@
 
 use std::collections::BTreeMap;
 
-use hotfire_recorder::{Snapshot, Stage, read_progress};
+use hotfire_recorder::{Snapshot, Stage};
 use hotfire_sys::procfs::{self, SyscallState};
 use hotfire_sys::{monotonic_ns, signal};
 
 use super::capture::{thread, wait_of};
-use super::convert::fetch;
+use super::run::Run;
 use super::supervisor::Supervisor;
 use crate::observe::{Stall, StallReason, Thread, Wait};
 
@@ -89,15 +89,17 @@ impl Supervisor {
             return;
         }
         let now = monotonic_ns();
-        let places = self.endless_places();
+        // A command may wait for its user for ever.
+        let is_command = self.run.as_ref().is_some_and(Run::is_command);
+        let places = if is_command { None } else { self.endless_places() };
         let Some(run) = &mut self.run else { return };
-        let progress = read_progress(&mut fetch(&run.recorder)).ok();
+        let progress = run.progress();
         if progress.as_ref().is_some_and(|snapshot| snapshot.stage == Stage::Exiting) {
             run.exiting_since_ns.get_or_insert(now);
         }
-        let limits = run.job.limits;
+        let (limits, idle_ns) = (run.job.limits, run.idle_ns());
         let over = |since: u64, limit_ms: u64| {
-            now.saturating_sub(since + run.counts.held_ns()) > limit_ms * 1_000_000
+            now.saturating_sub(since.saturating_add(idle_ns)) > limit_ms.saturating_mul(1_000_000)
         };
         let step = progress.as_ref().and_then(|seen| oldest_step(seen, run.begun_ns, now));
         let (reason, since) = if run.sampler.take(places) {
@@ -142,7 +144,7 @@ impl Supervisor {
             // Not all processes of the run are known: one of them may end the wait.
             return None;
         }
-        let idle_loop = idle_loop(read_progress(&mut fetch(&run.recorder)).ok());
+        let idle_loop = idle_loop(run.progress());
         let mut places = BTreeMap::new();
         for (pid, _) in self.tasks.of_run() {
             if can_be_woken(procfs::signal_masks(pid).ok()?.caught) {

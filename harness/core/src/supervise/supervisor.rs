@@ -1,17 +1,14 @@
 //! The supervisor's loop: one poll over signals, sockets and pipes, one waiter for everything.
+//!
+//! Deliberately absent: where jobs come from (`worker`, `command`).
 
-use std::collections::VecDeque;
 use std::ffi::CString;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
-use hotfire_sys::signal::{SIGCHLD, SIGINT, SIGTERM, SignalStream};
-use hotfire_sys::{
-    Stop, StreamSocket, SysError, Tracee, WaitEvent, become_subreaper, die_with_parent,
-    monotonic_ns, poll_readable, procfs, wait_any,
-};
+use hotfire_sys::signal::{SIGINT, SIGTERM, SignalStream};
+use hotfire_sys::{Stop, Tracee, WaitEvent, monotonic_ns, poll_ready, procfs, wait_any};
 
 use super::nursery::{Forkserver, Nursery};
-use super::protocol::{Job, Reply};
 use super::run::Run;
 use super::tasks::{Role, Tasks};
 use crate::observe::{Descendant, DescendantEnd, Ending};
@@ -26,9 +23,8 @@ const DESCENDANTS_MAX: usize = 4096;
 /// A supervisor: one thread, one run at a time.
 #[derive(Debug)]
 pub(super) struct Supervisor {
-    front: StreamSocket,
     signals: SignalStream,
-    queue: VecDeque<Job>,
+    manners: Manners,
     pub(super) launcher_program: String,
     pub(super) tasks: Tasks,
     pub(super) launcher: Option<Nursery>,
@@ -47,75 +43,42 @@ pub(super) struct Supervisor {
     backlog: bool,
 }
 
-/// The main of `hotfire __supervise`: jobs come over the stream at descriptor `socket`, from the
-/// process `parent`. Returns when the front closes the stream or asks for the end.
-///
-/// # Errors
-/// The set-up failed or the front is gone; nothing that was started is left.
-pub fn supervise_main(socket: i32, parent: i32, launcher: &str) -> Result<(), SysError> {
-    die_with_parent(parent)?;
-    become_subreaper()?;
-    let signals = SignalStream::new(&[SIGCHLD, SIGTERM, SIGINT])?;
-    let mut supervisor = Supervisor {
-        front: StreamSocket::inherited(socket)?,
-        signals,
-        queue: VecDeque::new(),
-        launcher_program: launcher.to_owned(),
-        tasks: Tasks::default(),
-        launcher: None,
-        forkserver: None,
-        expected: None,
-        launch_failure: None,
-        run: None,
-        strangers: Vec::new(),
-        symbolizer: Symbolizer::default(),
-        terminating: false,
-        backlog: false,
-    };
-    // On the way out the kernel ends all tracees (EXITKILL).
-    supervisor.serve()
+/// What a signal to this process means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Manners {
+    /// A front's worker: SIGTERM and SIGINT ask it to end.
+    Worker,
+    /// It stands where the user's own command would: what somebody sends is the command's.
+    Wrapper,
 }
 
 impl Supervisor {
-    fn serve(&mut self) -> Result<(), SysError> {
-        while let Some(job) = self.next_job()? {
-            let id = job.id;
-            let observation = Box::new(self.perform(job));
-            if self.terminating {
-                // Who asked may not read any more. The front tells a job without an answer lost.
-                return Ok(());
-            }
-            let reply = Reply::Done { id, observation };
-            let bytes = serde_json::to_vec(&reply)
-                .map_err(|error| SysError::from_io("serialise", &error.into()))?;
-            self.front.send(&bytes)?;
+    /// One that has nothing to watch yet. `signals` must have SIGCHLD among them.
+    pub(super) fn new(signals: SignalStream, manners: Manners, launcher_program: String) -> Self {
+        Self {
+            signals,
+            manners,
+            launcher_program,
+            tasks: Tasks::default(),
+            launcher: None,
+            forkserver: None,
+            expected: None,
+            launch_failure: None,
+            run: None,
+            strangers: Vec::new(),
+            symbolizer: Symbolizer::default(),
+            terminating: false,
+            backlog: false,
         }
-        Ok(())
     }
 
-    /// The next job; `None` when the front has closed or asked for the end.
-    fn next_job(&mut self) -> Result<Option<Job>, SysError> {
-        loop {
-            if self.terminating {
-                return Ok(None);
-            }
-            if let Some(job) = self.queue.pop_front() {
-                return Ok(Some(job));
-            }
-            let ready = poll_readable(&[self.front.as_fd(), self.signals.as_fd()], 1_000_000_000)?;
-            let is_ready = |index: usize| ready.get(index).is_some_and(|ready| ready.readable);
-            if is_ready(0) {
-                let Some(messages) = self.front.receive()? else { return Ok(None) };
-                for message in messages {
-                    let job = serde_json::from_slice(&message)
-                        .map_err(|error| SysError::from_io("parse job", &error.into()))?;
-                    self.queue.push_back(job);
-                }
-            }
-            if is_ready(1) {
-                self.pump(0);
-            }
-        }
+    pub(super) fn manners(&self) -> Manners {
+        self.manners
+    }
+
+    /// Becomes readable when a signal has come.
+    pub(super) fn signals(&self) -> BorrowedFd<'_> {
+        self.signals.as_fd()
     }
 
     /// Handles events until `done` or until somebody wants us to end, at most `limit_ns`.
@@ -136,7 +99,7 @@ impl Supervisor {
     }
 
     /// Waits at most `timeout_ns` and handles what has come.
-    fn pump(&mut self, timeout_ns: u64) {
+    pub(super) fn pump(&mut self, timeout_ns: u64) {
         let sockets = [
             self.launcher.as_ref().map(|nursery| nursery.socket.as_fd()),
             self.forkserver
@@ -152,7 +115,9 @@ impl Supervisor {
         let mut polled = vec![self.signals.as_fd()];
         polled.extend(sockets.iter().flatten());
         let timeout_ns = if self.backlog { 0 } else { timeout_ns };
-        let Ok(ready) = poll_readable(&polled, timeout_ns) else { return };
+        let streams = self.run.as_ref().map(|run| [run.stdout.onward(), run.stderr.onward()]);
+        let written: Vec<BorrowedFd<'_>> = streams.into_iter().flatten().flatten().collect();
+        let Ok(ready) = poll_ready(&polled, &written, timeout_ns) else { return };
         let is_ready = |source: usize| {
             let position = present.iter().position(|index| *index == source);
             position.and_then(|at| ready.get(at + 1)).is_some_and(|ready| ready.readable)
@@ -164,8 +129,14 @@ impl Supervisor {
 
     fn handle(&mut self, [launcher, forkserver, stdout, stderr]: [bool; 4], signalled: bool) {
         if signalled {
-            let signals = self.signals.take().unwrap_or_default();
-            self.terminating |= signals.iter().any(|signal| [SIGTERM, SIGINT].contains(signal));
+            for caught in self.signals.take().unwrap_or_default() {
+                match self.manners {
+                    Manners::Worker => {
+                        self.terminating |= [SIGTERM, SIGINT].contains(&caught.signal);
+                    }
+                    Manners::Wrapper => self.pass_on(caught),
+                }
+            }
         }
         if signalled || self.backlog {
             self.take_events();
@@ -183,6 +154,8 @@ impl Supervisor {
             if stderr {
                 run.stderr.take();
             }
+            run.stdout.pass_on();
+            run.stderr.pass_on();
         }
     }
 
@@ -203,11 +176,12 @@ impl Supervisor {
         match event.stop {
             Stop::Exited(status) => return self.on_end(tid, Ending::Exited(status)),
             Stop::Signaled(signal) => return self.on_end(tid, Ending::Signaled(signal)),
+            stop if self.is_letting_go() => return self.let_go(tid, stop),
             Stop::Signal(signal) => return self.on_signal(tid, signal),
-            Stop::GroupStop(_) => {
+            Stop::GroupStop(signal) => {
                 // It may have been killed meanwhile.
                 let _ = tracee.listen();
-                return;
+                return self.on_group_stop(tid, signal);
             }
             Stop::Fork | Stop::Clone => self.on_birth(tid, event.stop == Stop::Clone),
             Stop::Exec => {
@@ -227,7 +201,7 @@ impl Supervisor {
         let _ = tracee.resume(0);
     }
 
-    fn on_birth(&mut self, parent_tid: i32, by_clone: bool) {
+    pub(super) fn on_birth(&mut self, parent_tid: i32, by_clone: bool) {
         let Ok(message) = Tracee::new(parent_tid).event_message() else { return };
         let Ok(tid) = i32::try_from(message) else { return };
         if self.tasks.is_old_news(tid) {

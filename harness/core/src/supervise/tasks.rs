@@ -73,6 +73,14 @@ impl Tasks {
         Some(role)
     }
 
+    /// A thread is not ours to watch any more; so is its process with its last one.
+    pub(super) fn release(&mut self, tid: i32) {
+        let Some(process) = self.threads.remove(&tid) else { return };
+        if !self.threads.values().any(|other| *other == process) {
+            self.processes.remove(&process);
+        }
+    }
+
     /// Another thread exec'ed and took over the process's id; `former` is its id before.
     pub(super) fn exec(&mut self, pid: i32, former: i32) {
         self.threads.retain(|tid, process| *process != pid || *tid == pid);
@@ -109,6 +117,17 @@ mod tests {
         assert_eq!(tasks.remove(7), Some(Role::Root));
         assert!(tasks.is_old_news(7));
         assert!(!tasks.is_old_news(7), "the next process with this id is a new one");
+    }
+
+    #[test]
+    fn a_process_is_released_with_its_last_thread() {
+        let mut tasks = Tasks::default();
+        tasks.add_process(7, Role::Descendant(0));
+        tasks.add_thread(8, 7);
+        tasks.release(7);
+        assert_eq!(tasks.of_run(), [(7, Role::Descendant(0))]);
+        tasks.release(8);
+        assert_eq!(tasks.of_run(), []);
     }
 
     #[test]

@@ -19,6 +19,7 @@ impl Supervisor {
     /// ours and then becomes the host.
     pub(super) fn start_untraced(&mut self, job: &Job, ends: &ChildEnds) -> Result<(), SysError> {
         let Some(run) = &mut self.run else { return Ok(()) };
+        let Some(recorder) = &run.recorder else { return Ok(()) };
         let own = std::process::id().to_string();
         let guard = [&self.launcher_program, "__guard", &own, &job.host.program].map(str::to_owned);
         let arguments: Vec<String> =
@@ -37,7 +38,7 @@ impl Supervisor {
                 null.as_fd(),
                 ends.stdout.as_fd(),
                 ends.stderr.as_fd(),
-                run.recorder.as_fd(),
+                recorder.as_fd(),
             ],
             own_session: true,
         })?;

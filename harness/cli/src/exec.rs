@@ -1,0 +1,137 @@
+//! `hotfire exec`: any command as it is, under watch.
+//!
+//! Deliberately absent: how it is watched (hotfire-core), scenarios, the baseline.
+
+use std::time::Instant;
+
+use hotfire_core::campaign::{CommandReport, Leftovers, run_command};
+use hotfire_core::diagnose::{Finding, Reproduced};
+use hotfire_core::judge::{Verdict, wilson};
+use hotfire_core::observe::Ending;
+use hotfire_core::report::{FindingView, Invocation, Whole, assemble_command, render_finding};
+use hotfire_core::supervise::Watched;
+use hotfire_plan::shell_quote;
+use hotfire_sys::SysError;
+
+use crate::args::{ExecArgs, LeftoversArg, Trace};
+use crate::error::{CliError, status};
+use crate::present::Presenter;
+use crate::store::write_json;
+
+/// As shells, `timeout` and `env` say it: the command is not there; it is, and cannot be run.
+const NOT_FOUND: u8 = 127;
+const CANNOT_RUN: u8 = 126;
+/// A shell's status of a death by a signal is this and the signal's number.
+const SIGNALLED: i32 = 128;
+
+/// `hotfire exec`.
+pub(crate) fn exec(args: &ExecArgs, presenter: &mut Presenter) -> Result<u8, CliError> {
+    let begun = Instant::now();
+    let watched = Watched {
+        words: args.command.clone(),
+        search_path: std::env::var_os("PATH"),
+        timeout_ms: args.timeout,
+        grace_ms: args.grace,
+        keeps_leftovers: args.leftovers == LeftoversArg::Allow,
+        traced: args.trace == Trace::On,
+    };
+    let leftovers = match args.leftovers {
+        LeftoversArg::Allow => Leftovers::Allow,
+        LeftoversArg::Fail => Leftovers::Fail,
+        LeftoversArg::Kill => Leftovers::Kill,
+    };
+    let command = match run_command(&watched, leftovers, args.runs) {
+        Ok(command) => command,
+        Err(error) => return Ok(not_run(&error, args, presenter)),
+    };
+    let status = status_of(&command, args);
+    tell(&command, args, presenter);
+    if let Some(file) = &args.json {
+        let invocation = Invocation {
+            verb: "exec".to_owned(),
+            command: std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect(),
+            seed: 0,
+            seconds: begun.elapsed().as_secs_f64(),
+        };
+        let mut report = assemble_command(&command, status.into(), &invocation);
+        for finding in &mut report.findings {
+            finding.reproduce = Some(reproduce(args));
+        }
+        write_json(file, &report)?;
+    }
+    Ok(status)
+}
+
+/// The command could not be started or watched.
+fn not_run(error: &SysError, args: &ExecArgs, presenter: &Presenter) -> u8 {
+    let name = args.command.first().map(|word| word.to_string_lossy()).unwrap_or_default();
+    if error.is_refused_trace() {
+        presenter.error(&format!(
+            "`{name}` may not be traced here: {error}\n\
+             help: `hotfire doctor` tells what refuses it; --trace off watches it without"
+        ));
+        return status::BLIND;
+    }
+    presenter.error(&format!("`{name}` cannot be started: {error}"));
+    if error.is_not_found() { NOT_FOUND } else { CANNOT_RUN }
+}
+
+fn status_of(command: &CommandReport, args: &ExecArgs) -> u8 {
+    match command.verdict.verdict {
+        Verdict::Blind => return status::BLIND,
+        _ if command.verdict.failed > 0 => return args.error_exitcode,
+        _ => {}
+    }
+    let own = match command.ending {
+        Ending::Exited(status) => status,
+        Ending::Signaled(signal) => SIGNALLED + signal,
+        _ => i32::from(status::INTERNAL),
+    };
+    u8::try_from(own).unwrap_or(status::INTERNAL)
+}
+
+/// The findings, then what is worth a note. A command without either is not spoken of.
+fn tell(command: &CommandReport, args: &ExecArgs, presenter: &Presenter) {
+    let shown = shell_command(args);
+    if let Some((_, finding)) = command.main_finding() {
+        let runs = command.verdict.runs;
+        let failed = command.verdict.failed;
+        let rate = wilson(failed, runs);
+        let also: Vec<String> = others(command, finding);
+        let view = FindingView {
+            finding: &Finding { reproduce: Some(reproduce(args)), ..finding.clone() },
+            scenario: &shown,
+            place: None,
+            engine: "",
+            steps: Vec::new(),
+            tried: Some(Reproduced { failed, of: runs }),
+            rate: (runs > 1).then_some(&rate),
+            also: &also,
+            whole: Whole::Nowhere,
+        };
+        presenter.page(&render_finding(&view, presenter.context()));
+    }
+    for line in &command.leftovers {
+        presenter.note(line);
+    }
+}
+
+fn others(command: &CommandReport, main: &Finding) -> Vec<String> {
+    let others = command.first_findings().filter(|(_, finding)| finding.id != main.id);
+    others
+        .map(|(_, finding)| format!("{} {}: {}", finding.code, finding.status, finding.title))
+        .collect()
+}
+
+fn shell_command(args: &ExecArgs) -> String {
+    let words = args.command.iter().map(|word| shell_quote(&word.to_string_lossy()));
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// The command line that shows it again.
+fn reproduce(args: &ExecArgs) -> String {
+    let runs = if args.runs > 1 { format!(" --runs {}", args.runs) } else { String::new() };
+    let trace = if args.trace == Trace::Off { " --trace off" } else { "" };
+    let timeout = args.timeout.map(|ms| format!(" --timeout {ms}ms")).unwrap_or_default();
+    format!("hotfire exec{timeout}{runs}{trace} -- {}", shell_command(args))
+}

@@ -1,0 +1,101 @@
+//! A command of its user's own, run once or several times under watch, and judged.
+//!
+//! Deliberately absent: workers and confirmations; the command runs in its user's terminal, as
+//! often as asked.
+
+use std::collections::BTreeSet;
+
+use hotfire_plan::Program;
+use hotfire_plan::scenario::Expectation;
+use hotfire_sys::SysError;
+
+use super::runner::{Attempt, Looking};
+use crate::diagnose::{Context, Finding};
+use crate::judge::{PlanVerdict, RunResult, judge};
+use crate::observe::{Descendant, DescendantEnd, Ending, Observation};
+use crate::supervise::{Watched, Wrapper};
+
+/// Whether processes that outlive the command are a fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leftovers {
+    /// They go on, and are listed.
+    Allow,
+    /// They are ended, and listed.
+    Kill,
+    /// They are ended, and a finding.
+    Fail,
+}
+
+/// All runs of a command, judged.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CommandReport {
+    /// Its words.
+    pub words: Vec<String>,
+    /// Its runs, in order.
+    pub attempts: Vec<Attempt>,
+    /// The verdict.
+    pub verdict: PlanVerdict,
+    /// How the last run of the command itself ended.
+    pub ending: Ending,
+    /// Processes that outlived it and are no finding, a line each.
+    pub leftovers: Vec<String>,
+}
+
+/// Runs a command `runs` times, or until somebody wants no more.
+///
+/// # Errors
+/// It could not be started (ENOENT, EACCES, …), or may not be traced (EPERM).
+pub fn run_command(
+    watched: &Watched,
+    leftovers: Leftovers,
+    runs: u32,
+) -> Result<CommandReport, SysError> {
+    let mut wrapper = Wrapper::new()?;
+    let program = Program::default();
+    let context = Context { program: &program, ledger_used: false, host_module: None };
+    let mut looking = Looking { context, seen: BTreeSet::new(), keeps_first: false };
+    let mut attempts = Vec::new();
+    let mut ending = Ending::Ended;
+    let mut left = Vec::new();
+    for _ in 0..runs.max(1) {
+        if wrapper.is_interrupted() {
+            break;
+        }
+        let mut observation = wrapper.watch(watched)?;
+        ending = observation.ending.clone();
+        if leftovers != Leftovers::Fail {
+            left.extend(take_leftovers(&mut observation, leftovers));
+        }
+        attempts.push(looking.attempt(observation));
+    }
+    let results: Vec<RunResult> = attempts.iter().map(Attempt::result).collect();
+    let verdict = judge(&results, &Expectation::Pass);
+    let words = watched.words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    Ok(CommandReport { words, attempts, verdict, ending, leftovers: left })
+}
+
+/// Takes the processes that outlived the command, where that is no fault, out of the facts.
+fn take_leftovers(observation: &mut Observation, leftovers: Leftovers) -> Vec<String> {
+    let what = if leftovers == Leftovers::Kill { "was ended" } else { "goes on" };
+    let outlived = |one: &&mut Descendant| matches!(one.end, DescendantEnd::LeftBehind { .. });
+    let lines = observation.descendants.iter_mut().filter(outlived).map(|one| {
+        one.end = DescendantEnd::EndedWithRun;
+        let detached = if one.detached { ", which had detached itself," } else { "" };
+        format!("process {} `{}`{detached} outlived the command and {what}", one.pid, one.command)
+    });
+    lines.collect()
+}
+
+impl CommandReport {
+    /// The finding that the verdict is about, with the run that kept its facts.
+    #[must_use]
+    pub fn main_finding(&self) -> Option<(&Observation, &Finding)> {
+        let id = self.verdict.finding_id.as_deref()?;
+        self.first_findings().find(|(_, finding)| finding.id == id)
+    }
+
+    /// Every finding once, with the facts of the first run that showed it.
+    pub fn first_findings(&self) -> impl Iterator<Item = (&Observation, &Finding)> {
+        super::runner::first_findings(&self.attempts)
+    }
+}

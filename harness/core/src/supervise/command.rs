@@ -1,0 +1,283 @@
+//! A command of its user's own under watch, in this process: it keeps its terminal, process group,
+//! folder and open descriptors, and what somebody sends to us is passed on to it.
+//!
+//! Deliberately absent: steps, census and ledger, which take a host; early declared hangs, for a
+//! command may wait for its user.
+
+use std::ffi::OsString;
+use std::os::fd::{AsFd, OwnedFd};
+
+use hotfire_plan::scenario::{Census, Limits};
+use hotfire_sys::signal::{
+    Caught, SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGSTOP, SIGTERM, SIGTSTP, SIGTTIN, SIGTTOU, SIGUSR1,
+    SIGUSR2, SignalStream,
+};
+use hotfire_sys::{
+    Dispositions, Held, Program, Stop, SysError, Tracee, become_subreaper, end_process,
+    monotonic_ns, output_pipe, same_file, send_signal, stop_this_process,
+};
+
+use super::output::Collector;
+use super::protocol::{HostProgram, Job};
+use super::run::Run;
+use super::supervisor::{Manners, Supervisor};
+use super::tasks::Role;
+use crate::observe::{LaunchMode, Observation};
+
+/// What a wrapper passes on, beside what the kernel sends to both of them.
+const SIGNALS: [i32; 8] = [SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGTSTP, SIGUSR1, SIGUSR2];
+/// How long leftover processes may take to stop for the moment in which they are let go.
+const LET_GO_NS: u64 = 2_000_000_000;
+/// How long the reader of a command's output may take for what is left of it: a day.
+const READER_NS: u64 = 24 * 3600 * 1_000_000_000;
+
+/// A command and how it is to be watched.
+#[derive(Debug, Clone)]
+pub struct Watched {
+    /// Its name or path, then its arguments.
+    pub words: Vec<OsString>,
+    /// Where its name is looked for: `PATH`.
+    pub search_path: Option<OsString>,
+    /// How long it may run, milliseconds; `None`: as long as it likes.
+    pub timeout_ms: Option<u64>,
+    /// How long processes that outlive it may take to end by themselves, milliseconds.
+    pub grace_ms: u64,
+    /// Whether processes that outlive it go on when it has been observed.
+    pub keeps_leftovers: bool,
+    /// Whether it is traced.
+    pub traced: bool,
+}
+
+/// This process in the place of a command.
+#[derive(Debug)]
+pub struct Wrapper {
+    supervisor: Supervisor,
+    dispositions: Dispositions,
+}
+
+impl Wrapper {
+    /// To be made once, before this process has changed how it treats signals.
+    ///
+    /// # Errors
+    /// The kernel gives no signalfd, or `/proc` cannot be read.
+    pub fn new() -> Result<Self, SysError> {
+        let dispositions = Dispositions::of_this_process()?;
+        let signals = SignalStream::new(&SIGNALS)?;
+        let supervisor = Supervisor::new(signals, Manners::Wrapper, String::new());
+        Ok(Self { supervisor, dispositions })
+    }
+
+    /// Whether somebody wants no more runs.
+    #[must_use]
+    pub fn is_interrupted(&self) -> bool {
+        self.supervisor.terminating
+    }
+
+    /// Runs the command once and observes it.
+    ///
+    /// # Errors
+    /// It could not be started (ENOENT, EACCES, …), or may not be traced (EPERM).
+    pub fn watch(&mut self, watched: &Watched) -> Result<Observation, SysError> {
+        let program = Program::new(&watched.words, watched.search_path.as_ref())?;
+        if !watched.traced {
+            // Who is orphaned comes to us, or nobody would know of it.
+            become_subreaper()?;
+        }
+        let (streams, stdout, stderr) = Streams::new()?;
+        let run = Run::of_command(job(watched), stdout, stderr);
+        let (out, error) = (streams.stdout(), streams.stderr());
+        let held = Held::fork(&program, &self.dispositions, !watched.traced, [out, error])?;
+        if watched.traced
+            && let Err(error) = Tracee::new(held.pid).seize()
+        {
+            // It waits, and its end of our pipe closes.
+            end_process(held.pid)?;
+            let _ = hotfire_sys::wait_one(held.pid);
+            return Err(error);
+        }
+        drop(streams);
+        self.supervisor.begin_command(run, held.pid);
+        held.go()?;
+        self.supervisor.observe_command(watched.keeps_leftovers, &held)
+    }
+}
+
+fn job(watched: &Watched) -> Job {
+    let words = watched.words.iter().map(|word| word.to_string_lossy().into_owned());
+    let arguments: Vec<String> = words.collect();
+    Job {
+        id: 0,
+        host: HostProgram {
+            program: arguments.first().cloned().unwrap_or_default(),
+            arguments,
+            environment: Vec::new(),
+            prepare: Vec::new(),
+        },
+        plan: String::new(),
+        mode: LaunchMode::Spawn,
+        traced: watched.traced,
+        seed: 0,
+        ledger: false,
+        census: Census::Off,
+        limits: Limits {
+            step_ms: u64::MAX,
+            run_ms: watched.timeout_ms.unwrap_or(u64::MAX),
+            exit_ms: u64::MAX,
+            grace_ms: watched.grace_ms,
+            beat_ms: 0,
+            processes: u32::MAX,
+        },
+    }
+}
+
+/// The child's ends of the pipes that stand between its output and where that goes; a terminal is
+/// its own.
+struct Streams {
+    stdout: Option<OwnedFd>,
+    stderr: Option<OwnedFd>,
+    /// Both go to the same place: they share one pipe, which keeps their order.
+    are_one: bool,
+}
+
+impl Streams {
+    fn new() -> Result<(Self, Collector, Collector), SysError> {
+        let (stdout, stderr) = (std::io::stdout(), std::io::stderr());
+        let are_one = same_file(stdout.as_fd(), stderr.as_fd());
+        let (error, error_collector) = between(&stderr)?;
+        let (out, out_collector) =
+            if are_one { (None, Collector::nothing()) } else { between(&stdout)? };
+        Ok((Self { stdout: out, stderr: error, are_one }, out_collector, error_collector))
+    }
+
+    fn stdout(&self) -> Option<&OwnedFd> {
+        if self.are_one { self.stderr.as_ref() } else { self.stdout.as_ref() }
+    }
+
+    fn stderr(&self) -> Option<&OwnedFd> {
+        self.stderr.as_ref()
+    }
+}
+
+fn between(
+    stream: &(impl AsFd + std::io::IsTerminal),
+) -> Result<(Option<OwnedFd>, Collector), SysError> {
+    if stream.is_terminal() {
+        return Ok((None, Collector::nothing()));
+    }
+    let Ok(onward) = stream.as_fd().try_clone_to_owned() else {
+        // It is closed; so it is for the command.
+        return Ok((None, Collector::nothing()));
+    };
+    let (read, write) = output_pipe()?;
+    Ok((Some(write), Collector::passing_on(read, onward)))
+}
+
+impl Supervisor {
+    fn begin_command(&mut self, mut run: Run, pid: i32) {
+        run.root = Some(pid);
+        self.tasks.add_process(pid, Role::Root);
+        self.run = Some(run);
+    }
+
+    fn observe_command(
+        &mut self,
+        keeps_leftovers: bool,
+        held: &Held,
+    ) -> Result<Observation, SysError> {
+        self.watch();
+        self.wait_for_leftovers();
+        let timed_out = self.run.as_ref().is_some_and(|run| run.stall.is_some());
+        if keeps_leftovers && !timed_out {
+            self.let_rest_go();
+        }
+        self.end_rest();
+        self.pump_on_until(READER_NS, |supervisor| {
+            supervisor.run.as_ref().is_none_or(Run::is_passed_on)
+        });
+        let lost = || SysError::from_io("run", &std::io::ErrorKind::NotFound.into());
+        let run = self.run.take().ok_or_else(lost)?;
+        match held.failure().filter(|_| !run.has_program) {
+            Some(error) => Err(error),
+            None => Ok(run.finish()),
+        }
+    }
+
+    /// A signal that somebody sent to this process. What the kernel sends (a terminal's Ctrl-C),
+    /// it sends to the command as well.
+    pub(super) fn pass_on(&mut self, caught: Caught) {
+        if caught.signal == SIGCHLD {
+            return;
+        }
+        self.terminating |= [SIGTERM, SIGINT, SIGHUP, SIGQUIT].contains(&caught.signal);
+        let root = self.run.as_ref().filter(|run| run.root_end.is_none());
+        if let Some(root) = root.and_then(|run| run.root)
+            && !caught.by_kernel
+        {
+            // It may have ended just now.
+            let _ = send_signal(root, caught.signal);
+        }
+    }
+
+    /// The command was stopped by its terminal: so must we be, or its shell would go on waiting.
+    pub(super) fn on_group_stop(&mut self, tid: i32, signal: i32) {
+        let is_jobs = [SIGTSTP, SIGTTIN, SIGTTOU, SIGSTOP].contains(&signal);
+        if self.manners() != Manners::Wrapper
+            || !is_jobs
+            || self.tasks.role(tid) != Some(Role::Root)
+            || !hotfire_sys::shares_terminal_group(tid)
+        {
+            return;
+        }
+        let since = monotonic_ns();
+        // Nothing is lost: what comes meanwhile waits for us.
+        let _ = stop_this_process();
+        if let Some(run) = &mut self.run {
+            run.stopped_ns += monotonic_ns().saturating_sub(since);
+        }
+    }
+
+    /// Lets processes that outlived the command go on, without us.
+    fn let_rest_go(&mut self) {
+        let Some(run) = &mut self.run else { return };
+        run.letting_go = true;
+        if !run.job.traced {
+            for (pid, _) in self.tasks.of_run() {
+                self.tasks.remove(pid);
+            }
+            return;
+        }
+        for (pid, _) in self.tasks.of_run() {
+            for tid in self.tasks.threads_of(pid) {
+                // One that is gone needs no stop.
+                let _ = Tracee::new(tid).interrupt();
+            }
+        }
+        self.pump_on_until(LET_GO_NS, |supervisor| supervisor.tasks.of_run().is_empty());
+        for (pid, _) in self.tasks.of_run() {
+            self.soft_error(format!("process {pid} could not be let go and was ended"));
+        }
+    }
+
+    pub(super) fn is_letting_go(&self) -> bool {
+        self.run.as_ref().is_some_and(|run| run.letting_go && !run.ending)
+    }
+
+    /// A thread that is let go has stopped.
+    pub(super) fn let_go(&mut self, tid: i32, stop: Stop) {
+        let signal = match stop {
+            Stop::Signal(signal) => signal,
+            Stop::Fork | Stop::Clone => {
+                // Its child stops, too, and is let go then.
+                self.on_birth(tid, stop == Stop::Clone);
+                0
+            }
+            _ => 0,
+        };
+        if !self.tasks.knows(tid) {
+            self.tasks.met_early(tid);
+        }
+        // It may have been killed meanwhile.
+        let _ = Tracee::new(tid).detach(signal);
+        self.tasks.release(tid);
+    }
+}
