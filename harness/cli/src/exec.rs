@@ -10,7 +10,7 @@ use hotfire_core::judge::{Verdict, wilson};
 use hotfire_core::observe::Ending;
 use hotfire_core::report::{FindingView, Invocation, Whole, assemble_command, render_finding};
 use hotfire_core::supervise::Watched;
-use hotfire_plan::shell_quote;
+use hotfire_plan::shell_word;
 use hotfire_sys::SysError;
 
 use crate::args::{ExecArgs, LeftoversArg, Trace};
@@ -124,7 +124,7 @@ fn others(command: &CommandReport, main: &Finding) -> Vec<String> {
 }
 
 fn shell_command(args: &ExecArgs) -> String {
-    let words = args.command.iter().map(|word| shell_quote(&word.to_string_lossy()));
+    let words = args.command.iter().map(|word| shell_word(&word.to_string_lossy()));
     words.collect::<Vec<_>>().join(" ")
 }
 

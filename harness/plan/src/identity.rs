@@ -18,9 +18,25 @@ pub fn shell_quote(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
+/// A word for a POSIX shell: quoted where it would mean something else without.
+#[must_use]
+pub fn shell_word(text: &str) -> String {
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "%+,-./:=@_".contains(letter);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        return text.to_owned();
+    }
+    shell_quote(text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn plain_words_stay_as_they_are() {
+        let words = ["python3", "-c", "a b", "", "it's", "~", "K=V", "/bin/x"].map(shell_word);
+        assert_eq!(words.join(" "), r"python3 -c 'a b' '' 'it'\''s' '~' K=V /bin/x");
+    }
 
     #[test]
     fn ids_follow_the_content() {

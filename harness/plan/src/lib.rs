@@ -28,7 +28,7 @@ pub use duration::{parse_duration_us, print_duration_us};
 pub use error::{PlanError, PlanProblem};
 pub use excerpt::render as excerpt;
 pub use file_error::{FileError, FileProblem};
-pub use identity::{plan_id, shell_quote};
+pub use identity::{plan_id, shell_quote, shell_word};
 pub use parse::{DEPTH_MAX, LANES_MAX, PLAN_BYTES_MAX, REPEAT_MAX, STEPS_MAX};
 pub use plan::{Args, ENGINE_PLACEHOLDER, EngineSpec, Expect, Fault, Item, Plan, Step};
 pub use program::{Lane, Node, Program, StepIndex};

@@ -26,6 +26,12 @@ pub fn is_fatal_by_default(signal: i32) -> bool {
     !matches!(signal, SIGCHLD | SIGCONT | SIGURG | SIGWINCH | SIGSTOP | SIGTSTP | SIGTTIN | SIGTTOU)
 }
 
+/// Whether a signal asks a program to end, which it may do in its own way.
+#[must_use]
+pub fn asks_to_end(signal: i32) -> bool {
+    matches!(signal, SIGINT | SIGTERM | SIGHUP | SIGQUIT)
+}
+
 /// Whether the kernel raises the signal for what a thread does itself.
 #[must_use]
 pub fn is_fault(signal: i32) -> bool {

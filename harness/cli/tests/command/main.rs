@@ -15,6 +15,7 @@
 
 mod census;
 mod errors;
+mod exec;
 mod files;
 mod first;
 mod gate;
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
         lines::CASES,
         github::CASES,
         census::CASES,
+        exec::CASES,
         usage::CASES,
     ];
     let mut trials: Vec<Trial> = cases.concat().into_iter().map(trial).collect();

@@ -127,6 +127,10 @@ fn record_lines(record: &StepRecord, lane: u16, steps: &Steps<'_>) -> Vec<Eviden
 pub(crate) fn exit_finding(observation: &Observation, context: &Context<'_>) -> Option<Finding> {
     let Ending::Exited(status) = observation.ending else { return None };
     let steps = Steps::new(observation, context.program);
+    if steps.is_of_command() {
+        // What its status means is its user's to know.
+        return None;
+    }
     // 130 is how shells and interpreters say that SIGINT ended them.
     if steps.was_begun(Operation::Interrupt) && matches!(status, 0 | 130) {
         return None;

@@ -35,7 +35,7 @@ pub(crate) fn crash_finding(observation: &Observation, context: &Context<'_>) ->
     let child_signal = match observation.ending {
         Ending::Signaled(signal) if steps.is_of_command() => {
             let of_child = crash.filter(|crash| crash.victim.is_child);
-            (!is_wanted(signal, of_child)).then_some(signal)
+            (!is_wanted(signal, of_child, observation)).then_some(signal)
         }
         Ending::Signaled(signal) if !is_planned_death(signal, &steps) => Some(signal),
         _ => None,
@@ -53,7 +53,7 @@ pub(crate) fn crash_finding(observation: &Observation, context: &Context<'_>) ->
 /// one of its own workers.
 fn is_ordinary(crash: &Crash, observation: &Observation, steps: &Steps<'_>) -> bool {
     if crash.victim.is_child && steps.is_of_command() {
-        return is_wanted(crash.signal, Some(crash));
+        return is_wanted(crash.signal, Some(crash), observation);
     }
     if crash.victim.is_child {
         return is_planned_death(crash.signal, steps);
@@ -71,14 +71,18 @@ fn is_ordinary(crash: &Crash, observation: &Observation, steps: &Steps<'_>) -> b
 
 /// A command that somebody else asked to end, or whose reader has gone: its user or its shell
 /// meant it. What it sends to itself, nobody else asked for.
-fn is_wanted(signal: i32, crash: Option<&Crash>) -> bool {
+fn is_wanted(signal: i32, crash: Option<&Crash>, observation: &Observation) -> bool {
+    // A handler that has cleaned up ends its process by the signal that it handled.
+    let was_asked = observation.asked_to_end.contains(&signal);
     let sends_itself = crash.is_some_and(|crash| {
         let sender = crash.siginfo.known().and_then(|info| info.sender);
         sender == Some(crash.victim.pid)
     });
     match signal {
         signals::SIGPIPE => true,
-        signals::SIGINT | signals::SIGTERM | signals::SIGHUP | signals::SIGQUIT => !sends_itself,
+        signals::SIGINT | signals::SIGTERM | signals::SIGHUP | signals::SIGQUIT => {
+            was_asked || !sends_itself
+        }
         _ => false,
     }
 }

@@ -28,16 +28,22 @@ pub(crate) fn stall_finding(observation: &Observation, context: &Context<'_>) ->
     };
     let decision = decide(HANG_RULES, &Facts::new(observation, context));
     let class = decision.as_ref().map_or("unknown", |decision| decision.class);
-    let (code, title) = code_and_title(stall, step.as_ref());
+    let (code, title) = if steps.is_of_command() {
+        (Code::RunLimit, "the command was still running at its time limit".to_owned())
+    } else {
+        code_and_title(stall, step.as_ref())
+    };
     let mut finding = new_finding(code, class, phase, title);
     if let Some(decision) = decision {
         finding.likely_cause = Some(decision.cause);
         finding.evidence.extend(decision.evidence);
     }
-    finding.evidence.push(evidence(
-        "recorder",
-        format!("no step began or ended for {} ms", stall.quiet_us / 1000),
-    ));
+    let quiet_ms = stall.quiet_us / 1000;
+    finding.evidence.push(if steps.is_of_command() {
+        evidence("supervisor", format!("it had run for {quiet_ms} ms"))
+    } else {
+        evidence("recorder", format!("no step began or ended for {quiet_ms} ms"))
+    });
     finding.evidence.extend(busy_line(stall));
     let (stepping, others): (Vec<&Thread>, Vec<&Thread>) =
         stall.threads.iter().partition(|thread| {

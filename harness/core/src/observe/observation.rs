@@ -61,6 +61,10 @@ pub struct Observation {
     /// Set when the supervisor ended the run at a deadline or for a wait without end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stall: Option<Stall>,
+    /// Signals by which others asked the child to end and which it handled, in the order in which
+    /// they first came.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub asked_to_end: Vec<i32>,
     /// What the recorder tells.
     pub recorder: Fact<Recorded>,
     /// What the processes held at step borders.

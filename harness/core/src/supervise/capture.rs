@@ -58,6 +58,8 @@ impl Supervisor {
         if masks.caught & bit != 0 {
             if signal::is_fault(signal) {
                 self.keep_first_chance(tid, signal, (process, role));
+            } else if role == Role::Root && signal::asks_to_end(signal) {
+                self.note_request(tid, signal);
             }
             return;
         }
@@ -73,6 +75,19 @@ impl Supervisor {
         if run.crash.is_none() {
             let chances = run.first_chances.remove(&tid).unwrap_or_default();
             run.crash = Some(with_first_chance(crash, chances, masks));
+        }
+    }
+
+    /// A handler may end the process by the same signal: then it is the asker's.
+    fn note_request(&mut self, tid: i32, signal: i32) {
+        let sender = Tracee::new(tid).signal_info().map(|info| signal::details(&info).2);
+        let process = self.tasks.process_of(tid);
+        let Some(run) = &mut self.run else { return };
+        // What a terminal sends has no sender.
+        if sender.is_ok_and(|sender| sender.is_none() || sender != process)
+            && !run.asked_to_end.contains(&signal)
+        {
+            run.asked_to_end.push(signal);
         }
     }
 

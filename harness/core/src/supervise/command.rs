@@ -70,7 +70,7 @@ impl Wrapper {
     /// Whether somebody wants no more runs.
     #[must_use]
     pub fn is_interrupted(&self) -> bool {
-        self.supervisor.terminating
+        self.supervisor.is_interrupted
     }
 
     /// Runs the command once and observes it.
@@ -208,7 +208,7 @@ impl Supervisor {
         if caught.signal == SIGCHLD {
             return;
         }
-        self.terminating |= [SIGTERM, SIGINT, SIGHUP, SIGQUIT].contains(&caught.signal);
+        self.is_interrupted |= [SIGTERM, SIGINT, SIGHUP, SIGQUIT].contains(&caught.signal);
         let root = self.run.as_ref().filter(|run| run.root_end.is_none());
         if let Some(root) = root.and_then(|run| run.root)
             && !caught.by_kernel

@@ -33,6 +33,8 @@ pub(super) struct Run {
     /// The child has exec'ed its program.
     pub(super) has_program: bool,
     pub(super) crash: Option<Crash>,
+    /// Signals by which others asked the child to end, and which it handles.
+    pub(super) asked_to_end: Vec<i32>,
     pub(super) first_chances: BTreeMap<i32, Vec<Crash>>,
     pub(super) descendants: Vec<Descendant>,
     /// More processes were made than are listed.
@@ -89,6 +91,7 @@ impl Run {
             root_end: None,
             has_program: false,
             crash: None,
+            asked_to_end: Vec::new(),
             first_chances: BTreeMap::new(),
             descendants: Vec::new(),
             descendants_cut: false,
@@ -177,6 +180,7 @@ impl Run {
             mode_note: self.mode_note,
             ending,
             crash: self.crash,
+            asked_to_end: self.asked_to_end,
             stall: self.stall,
             descendants: self.descendants,
             output: Output { stdout: self.stdout.finish(), stderr: self.stderr.finish() },
@@ -234,6 +238,7 @@ pub(crate) fn not_started(job: &Job, ending: Ending) -> Observation {
         census: Fact::Unavailable("the child never ran".into()),
         ending,
         crash: None,
+        asked_to_end: Vec::new(),
         stall: None,
         descendants: Vec::new(),
         output: Output::default(),

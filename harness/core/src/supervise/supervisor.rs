@@ -39,6 +39,8 @@ pub(super) struct Supervisor {
     pub(super) symbolizer: Symbolizer,
     /// Somebody wants us to end.
     pub(super) terminating: bool,
+    /// Somebody wants the command to end, and no more runs of it.
+    pub(super) is_interrupted: bool,
     /// The last turn ended before its events did.
     backlog: bool,
 }
@@ -68,6 +70,7 @@ impl Supervisor {
             strangers: Vec::new(),
             symbolizer: Symbolizer::default(),
             terminating: false,
+            is_interrupted: false,
             backlog: false,
         }
     }

@@ -1,0 +1,248 @@
+//! `hotfire exec`: a command that nobody prepared, with its status, its streams and its terminal.
+
+use std::time::Duration;
+
+use crate::Case;
+use crate::replay::assert_valid;
+use crate::workshop::{LIMIT, Started, Workshop, send_signal};
+
+pub(crate) const CASES: &[Case] = &[
+    ("exec-keeps-a-healthy-command's-status", status_is_its_own),
+    ("exec-says-what-cannot-be-started", not_started),
+    ("exec-names-a-death-and-fails", death),
+    ("exec-reports-the-death-of-a-grandchild", grandchild),
+    ("exec-passes-streams-on-in-order", streams),
+    ("exec-hands-on-a-closed-reader", closed_reader),
+    ("exec-lets-a-daemon-live", daemon_lives),
+    ("exec-ends-or-fails-leftovers-when-asked", leftovers),
+    ("exec-ends-a-command-at-its-time-limit", time_limit),
+    ("exec-passes-signals-on", signals),
+    ("exec-keeps-descriptors-folder-and-environment", inheritance),
+    ("exec-keeps-the-terminal-the-command's-own", terminal),
+    ("exec-tells-a-rate", rate),
+];
+
+/// Runs a shell script under `hotfire exec`.
+fn script<'a>(flags: &[&'a str], text: &'a str) -> Vec<&'a str> {
+    [&["exec"], flags, &["--", "sh", "-c", text]].concat()
+}
+
+fn status_is_its_own() {
+    let workshop = Workshop::new();
+    for (text, status) in [
+        ("true", 0),
+        ("exit 3", 3),
+        // An exec in the place of the shell, a handler of its own, a pipeline.
+        ("exec sh -c 'exit 7'", 7),
+        ("trap 'exit 9' TERM; kill -TERM $$; sleep 5", 9),
+        ("yes | head -n 1 > /dev/null; exit 2", 2),
+    ] {
+        let done = workshop.run(&script(&[], text));
+        assert_eq!((done.status, done.stderr.as_str()), (status, ""), "{text}");
+    }
+    assert_eq!(workshop.run(&["exec", "false"]).status, 1, "without a separator");
+    assert!(!workshop.path(".hotfire").exists());
+}
+
+fn not_started() {
+    let workshop = Workshop::new();
+    let done = workshop.run(&["exec", "--", "no-such-command"]);
+    assert_eq!(done.status, 127);
+    assert!(done.stderr.contains("`no-such-command` cannot be started"), "{}", done.stderr);
+    workshop.write("plain.txt", "not a program");
+    assert_eq!(workshop.run(&["exec", "--", "./plain.txt"]).status, 126);
+}
+
+fn death() {
+    let workshop = Workshop::new();
+    let arguments = ["exec", "--json", "out.json", "--", "sh", "-c", "kill -SEGV $$"];
+    let done = workshop.run(&arguments);
+    assert_eq!(done.status, 100, "{}", done.stderr);
+    assert!(done.stderr.starts_with("C101 SIGSEGV"), "{}", done.stderr);
+    assert!(done.stderr.contains("--> sh -c 'kill -SEGV $$'"), "{}", done.stderr);
+    let report = workshop.json("out.json");
+    assert_valid(&report);
+    assert_eq!((&report["verb"], &report["exit_code"]), (&"exec".into(), &100.into()));
+    let finding = &report["findings"][0];
+    assert_eq!(finding["phase"], "run");
+    assert_eq!(finding["reproduce"], "hotfire exec -- sh -c 'kill -SEGV $$'");
+    let done = workshop.run(&script(&["--error-exitcode", "42"], "kill -SEGV $$"));
+    assert_eq!(done.status, 42);
+}
+
+fn grandchild() {
+    let workshop = Workshop::new();
+    let text = "sh -c 'kill -ABRT $$'; echo goes on";
+    let done = workshop.run(&script(&["--json", "out.json"], text));
+    assert_eq!((done.status, done.stdout.as_str()), (100, "goes on\n"), "{}", done.stderr);
+    let victim = &workshop.json("out.json")["findings"][0]["victim"];
+    assert_eq!(victim["relation"], "descendant");
+    assert_eq!(victim["command"], "sh -c kill -ABRT $$");
+}
+
+fn streams() {
+    let workshop = Workshop::new();
+    let done = workshop.run(&script(&[], "echo out; echo error >&2"));
+    assert_eq!((done.stdout.as_str(), done.stderr.as_str()), ("out\n", "error\n"));
+    // One pipe for both: what came first stays first.
+    let text = "hotfire=$1; \"$hotfire\" exec -- sh -c 'for n in 1 2 3 4; do echo o$n; echo e$n >&2; done' 2>&1";
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", text, "sh"]).arg(workshop.program());
+    workshop.furnish(&mut command);
+    let done = Started::new(&mut command).finish(LIMIT);
+    assert_eq!(done.stdout, "o1\ne1\no2\ne2\no3\ne3\no4\ne4\n");
+    let flood = "head -c 20000000 /dev/zero; echo done >&2";
+    let done = workshop.run(&script(&[], flood));
+    assert_eq!((done.stdout.len(), done.stderr.as_str()), (20_000_000, "done\n"));
+}
+
+/// `hotfire exec -- yes | head -n 1`.
+fn closed_reader() {
+    let workshop = Workshop::new();
+    let text = "{ \"$1\" exec -- yes; echo $? >&2; } | head -n 1";
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", text, "sh"]).arg(workshop.program());
+    workshop.furnish(&mut command);
+    let done = Started::new(&mut command).finish(LIMIT);
+    // 128 and SIGPIPE, as without hotfire.
+    assert_eq!((done.stdout.as_str(), done.stderr.as_str()), ("y\n", "141\n"));
+}
+
+const DAEMON: &str = "setsid sh -c 'echo $$ > daemon.pid; exec sleep 30' < /dev/null > /dev/null 2>&1 & \
+     while ! test -s daemon.pid; do sleep 0.01; done";
+
+fn daemon_pid(workshop: &Workshop) -> i32 {
+    std::fs::read_to_string(workshop.path("daemon.pid")).unwrap().trim().parse().unwrap()
+}
+
+fn lives(pid: i32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = stat.rsplit_once(')').map(|(_, rest)| rest.trim_start().chars().next());
+    state.flatten().is_some_and(|state| !"ZX".contains(state))
+}
+
+fn tracer(pid: i32) -> String {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("TracerPid:"));
+    line.unwrap_or_default().trim().to_owned()
+}
+
+fn daemon_lives() {
+    let workshop = Workshop::new();
+    for trace in ["on", "off"] {
+        let done = workshop.run(&script(&["--grace", "50ms", "--trace", trace], DAEMON));
+        assert_eq!(done.status, 0, "{}", done.stderr);
+        let pid = daemon_pid(&workshop);
+        let note = format!("note: process {pid} `sleep 30`");
+        assert!(done.stderr.contains(&note), "{}", done.stderr);
+        assert!(done.stderr.contains("outlived the command and goes on"), "{}", done.stderr);
+        assert!(lives(pid) && tracer(pid) == "0", "{trace}");
+        send_signal("KILL", pid);
+        std::fs::remove_file(workshop.path("daemon.pid")).unwrap();
+    }
+}
+
+fn leftovers() {
+    let workshop = Workshop::new();
+    for (what, status, word) in [("kill", 0, "was ended"), ("fail", 100, "L401 ORPHANS")] {
+        let done = workshop.run(&script(&["--grace", "50ms", "--leftovers", what], DAEMON));
+        assert_eq!(done.status, status, "{}", done.stderr);
+        assert!(done.stderr.contains(word), "{}", done.stderr);
+        assert!(!lives(daemon_pid(&workshop)), "{what}");
+        std::fs::remove_file(workshop.path("daemon.pid")).unwrap();
+    }
+}
+
+fn time_limit() {
+    let workshop = Workshop::new();
+    let text = "sleep 30 & echo $! > daemon.pid; wait";
+    let done = workshop.run(&script(&["--timeout", "300ms"], text));
+    assert_eq!(done.status, 100, "{}", done.stderr);
+    let title = "HANG: the command was still running at its time limit";
+    assert!(done.stderr.contains(title), "{}", done.stderr);
+    assert!(!lives(daemon_pid(&workshop)), "what it made is ended, too");
+}
+
+fn signals() {
+    let workshop = Workshop::new();
+    let ready = "echo ready >&2; while :; do sleep 0.05; done";
+    for (signal, text, status) in [
+        ("TERM", format!("trap 'exit 5' TERM; {ready}"), 5),
+        ("USR1", format!("trap 'exit 6' USR1; {ready}"), 6),
+        // Without a handler it dies of it; its user wanted that.
+        ("TERM", ready.to_owned(), 143),
+        ("INT", ready.to_owned(), 130),
+    ] {
+        let mut started = workshop.start(&script(&[], &text));
+        started.wait_for("ready");
+        send_signal(signal, started.pid());
+        let done = started.finish(Duration::from_secs(10));
+        assert_eq!(done.status, status, "{signal}: {}", done.stderr);
+    }
+}
+
+fn inheritance() {
+    let workshop = Workshop::new();
+    let text = "exec 7< \"$2\"; trap '' INT; KEY=value \"$1\" exec -- \
+                sh -c 'cat <&7; pwd; echo $KEY; kill -INT $$; echo ignored'";
+    workshop.write("seven", "from seven\n");
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", text, "sh"]).arg(workshop.program()).arg(workshop.path("seven"));
+    workshop.furnish(&mut command);
+    let done = Started::new(&mut command).finish(LIMIT);
+    let folder = workshop.path("").display().to_string();
+    let folder = folder.trim_end_matches('/');
+    assert_eq!(done.stdout, format!("from seven\n{folder}\nvalue\nignored\n"), "{}", done.stderr);
+    assert_eq!(done.status, 0);
+}
+
+/// A shell with job control on a terminal of its own: Ctrl-Z stops the command and hotfire, `fg`
+/// goes on, Ctrl-C ends, and what the command sees is a terminal of the right size.
+const TERMINAL: &str = r#"
+import os, pty, sys, time, select, fcntl, termios, struct
+hotfire = sys.argv[1]
+pid, master = pty.fork()
+if pid == 0:
+    os.execvp("bash", ["bash", "--norc", "--noprofile", "-i"])
+fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 77, 0, 0))
+seen = b""
+def wait_for(text, limit=20):
+    global seen
+    end = time.time() + limit
+    while text not in seen:
+        left = end - time.time()
+        if left <= 0 or not select.select([master], [], [], left)[0]:
+            print("missing", text, "in", seen); os.kill(pid, 9); sys.exit(1)
+        seen += os.read(master, 65536)
+    seen = seen.split(text, 1)[1]
+def say(text):
+    os.write(master, text.encode())
+say("PS1='ready'; stty -echo\n"); wait_for(b"ready"); wait_for(b"ready")
+say(hotfire + " exec -- sh -c 'stty size; test -t 0 && test -t 1 && echo \"a\" tty'; echo status $?\n")
+wait_for(b"33 77"); wait_for(b"a tty"); wait_for(b"status 0"); wait_for(b"ready")
+say(hotfire + " exec -- sh -c 'echo \"be\"gun; read line; echo got $line'\n")
+wait_for(b"begun"); say("\x1a"); wait_for(b"Stopped"); wait_for(b"ready")
+say("fg\n"); wait_for(b"hotfire"); say("a word\n"); wait_for(b"got a word"); wait_for(b"ready")
+say(hotfire + " exec -- sleep 30; echo status $?\n"); time.sleep(0.5)
+say("\x03"); wait_for(b"status 130"); wait_for(b"ready")
+say("exit\n"); os.waitpid(pid, 0); print("all seen")
+"#;
+
+fn terminal() {
+    let workshop = Workshop::new();
+    let mut command = std::process::Command::new("python3");
+    command.args(["-c", TERMINAL]).arg(workshop.program());
+    workshop.furnish(&mut command);
+    let done = Started::new(&mut command).finish(LIMIT);
+    assert_eq!(done.stdout, "all seen\n", "{}", done.stderr);
+}
+
+fn rate() {
+    let workshop = Workshop::new();
+    // Every second run dies.
+    let text = "if test -e flag; then rm flag; kill -SEGV $$; else touch flag; fi";
+    let done = workshop.run(&script(&["--runs", "10"], text));
+    assert_eq!(done.status, 100);
+    let line = "shown by 5 of 10 runs in fresh processes, 24 to 76 % (Wilson, 95 %)";
+    assert!(done.stderr.contains(line), "{}", done.stderr);
+}
