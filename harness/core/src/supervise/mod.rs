@@ -8,6 +8,7 @@ mod census;
 mod command;
 mod convert;
 mod first_chance;
+mod halt;
 mod nursery;
 mod output;
 mod perform;

@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use hotfire_sys::signal::{SIGINT, SIGTERM, SignalStream};
 use hotfire_sys::{Stop, Tracee, WaitEvent, monotonic_ns, poll_ready, procfs, wait_any};
 
+use super::halt::Deferred;
 use super::nursery::{Forkserver, Nursery};
 use super::run::Run;
 use super::tasks::{Role, Tasks};
@@ -36,6 +37,8 @@ pub(super) struct Supervisor {
     pub(super) run: Option<Run>,
     /// New tracees at their first stop, whose parent's event has not been read yet.
     strangers: Vec<i32>,
+    /// Events that came while threads were being stopped.
+    pub(super) deferred: Deferred,
     pub(super) symbolizer: Symbolizer,
     /// Somebody wants us to end.
     pub(super) terminating: bool,
@@ -68,6 +71,7 @@ impl Supervisor {
             launch_failure: None,
             run: None,
             strangers: Vec::new(),
+            deferred: Deferred::default(),
             symbolizer: Symbolizer::default(),
             terminating: false,
             is_interrupted: false,
@@ -165,7 +169,11 @@ impl Supervisor {
     fn take_events(&mut self) {
         self.backlog = false;
         for _ in 0..TURN_EVENTS {
-            match wait_any() {
+            let event = match self.deferred.take() {
+                Some(event) => Ok(Some(event)),
+                None => wait_any(),
+            };
+            match event {
                 Ok(Some(event)) => self.on_event(event),
                 Ok(None) | Err(_) => return self.meet_strangers(),
             }
