@@ -3,9 +3,8 @@
 //! Deliberately absent: a limit on their length; whoever reads knows what is too long.
 
 use std::fs::{File, OpenOptions};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::os::fd::BorrowedFd;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 
 use nix::errno::Errno;
 
@@ -54,6 +53,8 @@ pub fn file_identity(file: &File) -> Result<FileIdentity, SysError> {
         bytes: data.len(),
         modified_ns: i128::from(data.mtime()) * 1_000_000_000 + i128::from(data.mtime_nsec()),
     })
+}
+
 /// Whether two descriptors lead to the same file, pipe or device.
 #[must_use]
 pub fn same_file(one: BorrowedFd<'_>, other: BorrowedFd<'_>) -> bool {

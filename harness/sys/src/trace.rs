@@ -66,14 +66,6 @@ impl Tracee {
         ptrace::step(self.tid, None).named("ptrace(SINGLESTEP)")
     }
 
-    /// Lets go of the stopped thread. One that is stopped by job control stays so.
-    ///
-    /// # Errors
-    /// It is gone or not stopped (ESRCH).
-    pub fn detach(self) -> Result<(), SysError> {
-        ptrace::detach(self.tid, None).named("ptrace(DETACH)")
-    }
-
     /// Lets a group-stopped thread stay stopped and listen for SIGCONT.
     ///
     /// # Errors
@@ -96,7 +88,8 @@ impl Tracee {
         if answer == -1 { Err(SysError::last("ptrace(INTERRUPT)")) } else { Ok(()) }
     }
 
-    /// Lets a stopped thread go on untraced, with a signal (0: none).
+    /// Lets a stopped thread go on untraced, with a signal (0: none). One that is stopped by job
+    /// control stays so.
     ///
     /// # Errors
     /// It is gone or not stopped (ESRCH).

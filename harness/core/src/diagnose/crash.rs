@@ -7,7 +7,7 @@ use hotfire_plan::model::{Operation, Phase};
 use super::code::Code;
 use super::culprit::{culprit, file_name, is_runtime};
 use super::facts::{Context, Facts};
-use super::finding::{Evidence, Finding, FindingStep, FindingVictim};
+use super::finding::{Culprit, Evidence, Finding, FindingStep, FindingVictim};
 use super::rule::decide;
 use super::rules::CRASH_RULES;
 use super::signals::{self, code_name, signal_name};
@@ -88,8 +88,46 @@ fn is_wanted(signal: i32, crash: Option<&Crash>, observation: &Observation) -> b
 }
 
 fn is_at_exit(crash: &Crash, steps: &Steps<'_>) -> bool {
+    if steps.is_of_command() {
+        return is_leaving(crash);
+    }
     steps.stage() == Some(HostStage::Exiting)
         && (crash.victim.is_child || crash.time_ns > steps.last_end_ns())
+}
+
+/// Functions of the C library, the loader and interpreters that run a program's last code. (POSIX
+/// exit; the C++ ABI, 3.3.5; glibc elf/dl-fini.c; CPython, Py_FinalizeEx.)
+const LAST_FUNCTIONS: [&str; 7] = [
+    "exit",
+    "quick_exit",
+    "__run_exit_handlers",
+    "__cxa_finalize",
+    "_dl_fini",
+    "Py_FinalizeEx",
+    "Py_Finalize",
+];
+
+/// A thread of the victim is in one of these functions: the process is on its way out.
+fn is_leaving(crash: &Crash) -> bool {
+    let stacks = crash.threads.iter().filter_map(|thread| thread.stack.known());
+    let mut frames = stacks.flat_map(|stack| &stack.frames).filter(|frame| !frame.doubtful);
+    frames.any(|frame| {
+        let location = frame.location.known();
+        let function = location.and_then(|location| location.function.as_deref());
+        location.is_some_and(|location| is_runtime(&location.module))
+            && function.is_some_and(|function| LAST_FUNCTIONS.contains(&function))
+    })
+}
+
+/// The innermost frame of the crashing thread that is somebody's; without a stack, its place.
+fn first_culprit(crash: &Crash, context: &Context<'_>) -> Option<Culprit> {
+    let own = crash.threads.iter().find(|thread| thread.tid == crash.victim.tid);
+    let stack = own.and_then(|own| own.stack.known());
+    let frames = stack.map(|stack| stack.frames.as_slice()).unwrap_or_default();
+    let trusted = frames.iter().take_while(|frame| !frame.doubtful);
+    let mut places = trusted.filter_map(|frame| frame.location.known());
+    let place = || crash.location.known().and_then(|location| culprit(location, context));
+    places.find_map(|location| culprit(location, context)).or_else(place)
 }
 
 fn captured(observation: &Observation, crash: &Crash, context: &Context<'_>) -> Finding {
@@ -114,7 +152,7 @@ fn captured(observation: &Observation, crash: &Crash, context: &Context<'_>) -> 
         finding.address = info.address.map(|address| format!("{address:#x}"));
     }
     finding.victim = Some(victim(crash));
-    finding.culprit = crash.location.known().and_then(|location| culprit(location, context));
+    finding.culprit = first_culprit(crash, context);
     finding.threads = crash_threads(crash);
     finding.evidence.push(siginfo_line(crash));
     if let Some(decision) = decision {

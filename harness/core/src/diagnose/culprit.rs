@@ -112,6 +112,7 @@ mod tests {
             build_id: None,
             offset: 0x10,
             function: function.map(str::to_owned),
+            function_start: None,
         }
     }
 

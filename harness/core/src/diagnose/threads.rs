@@ -1,10 +1,10 @@
 //! Threads as findings show them.
 //!
-//! Deliberately absent: whole stacks; an observation has the crashing frame only.
+//! Deliberately absent: what a stack means (`culprit`, `rules`).
 
 use super::finding::{FindingThread, Frame};
 use super::signals::syscall_name;
-use crate::observe::{Crash, Thread, Wait};
+use crate::observe::{Crash, Fact, FoundBy, Location, StackRecord, Thread, Wait};
 
 fn state_word(state: char) -> &'static str {
     match state {
@@ -34,6 +34,23 @@ fn waits_on(wait: &Wait) -> Option<String> {
     }
 }
 
+fn frames(stack: &Fact<StackRecord>) -> Vec<Frame> {
+    let frames = stack.known().map(|stack| stack.frames.as_slice()).unwrap_or_default();
+    frames.iter().map(|one| frame(one.pc, one.found_by, &one.location)).collect()
+}
+
+fn frame(pc: u64, found_by: FoundBy, location: &Fact<Location>) -> Frame {
+    let location = location.known();
+    Frame {
+        pc: format!("{pc:#x}"),
+        module: location.map(|location| location.module.clone()),
+        build_id: location.and_then(|location| location.build_id.clone()),
+        offset: location.map(|location| format!("{:#x}", location.offset)),
+        function: location.and_then(|location| location.function.clone()),
+        found_by: found_by.name().to_owned(),
+    }
+}
+
 /// A thread that did not crash.
 pub(crate) fn finding_thread(thread: &Thread) -> FindingThread {
     FindingThread {
@@ -42,20 +59,16 @@ pub(crate) fn finding_thread(thread: &Thread) -> FindingThread {
         crashed: false,
         state: state_word(thread.state).to_owned(),
         waits_on: waits_on(&thread.wait),
-        frames: Vec::new(),
+        frames: frames(&thread.stack),
     }
 }
 
 /// The victim's threads, the crashed one first.
 pub(crate) fn crash_threads(crash: &Crash) -> Vec<FindingThread> {
-    let frame = crash.location.known().map(|location| Frame {
-        pc: format!("{:#x}", location.pc),
-        module: Some(location.module.clone()),
-        build_id: location.build_id.clone(),
-        offset: Some(format!("{:#x}", location.offset)),
-        function: location.function.clone(),
-        found_by: "registers".to_owned(),
-    });
+    let own = crash.threads.iter().find(|thread| thread.tid == crash.victim.tid);
+    let stack = own.map(|own| frames(&own.stack)).unwrap_or_default();
+    let place = &crash.location;
+    let frame = place.known().map(|location| frame(location.pc, FoundBy::Registers, place));
     // Where the place is unknown, the program counter alone is still a frame.
     let frame = frame.or_else(|| {
         let registers = crash.registers.known()?;
@@ -74,7 +87,7 @@ pub(crate) fn crash_threads(crash: &Crash) -> Vec<FindingThread> {
         crashed: true,
         state: "crashed".to_owned(),
         waits_on: None,
-        frames: frame.into_iter().collect(),
+        frames: if stack.is_empty() { frame.into_iter().collect() } else { stack },
     };
     let others = crash.threads.iter().filter(|thread| thread.tid != crash.victim.tid);
     std::iter::once(crashed).chain(others.map(finding_thread)).collect()

@@ -7,9 +7,11 @@ mod bare;
 mod census;
 mod observation;
 mod recorded;
+mod stack;
 
 #[cfg(test)]
 pub(crate) use bare::bare_observation;
 pub use census::*;
 pub use observation::*;
 pub use recorded::*;
+pub use stack::*;

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::census::CensusRecord;
 use super::recorded::Recorded;
+use super::stack::{StackRecord, not_asked_for};
 
 /// A fact, or the reason why it could not be had.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -194,6 +195,10 @@ pub struct Location {
     /// The function, demangled, where a symbol covers the place.
     #[serde(default)]
     pub function: Option<String>,
+    /// Offset of the function's begin, as its unwind information tells it: what a function without
+    /// a name is known by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub function_start: Option<u64>,
 }
 
 /// What /proc/pid/maps says of an address.
@@ -243,6 +248,9 @@ pub struct Thread {
     pub state: char,
     /// The system call it is in.
     pub wait: Wait,
+    /// Its stack, where the thread could be stopped.
+    #[serde(default = "not_asked_for")]
+    pub stack: Fact<StackRecord>,
 }
 
 /// What a thread waits for.

@@ -2,6 +2,8 @@
 //!
 //! Deliberately absent: which of several faults was the first (see `first_chance`).
 
+use std::collections::BTreeSet;
+
 use hotfire_sys::procfs::{self, MapLine, SyscallState};
 use hotfire_sys::{SysError, Tracee, monotonic_ns, read_memory, signal};
 
@@ -67,11 +69,13 @@ impl Supervisor {
             Ok(crash) => crash,
             Err(error) => return self.not_looked_at(tid, signal, error),
         };
-        let Some(run) = &mut self.run else { return };
         let is_child = role == Role::Root;
-        if !is_child && !is_crash_of_descendant(&crash) {
+        let is_first = self.run.as_ref().is_some_and(|run| run.crash.is_none());
+        if !is_first || (!is_child && !is_crash_of_descendant(&crash)) {
             return;
         }
+        let crash = self.with_all_stacks(crash);
+        let Some(run) = &mut self.run else { return };
         if run.crash.is_none() {
             let chances = run.first_chances.remove(&tid).unwrap_or_default();
             run.crash = Some(with_first_chance(crash, chances, masks));
@@ -107,7 +111,7 @@ impl Supervisor {
         // A program may live on faults that it mends, so the costly facts of one are read once.
         let chance = match kept {
             Some(kept) => refreshed(kept, tid, signal),
-            None => self.capture(tid, signal, process),
+            None => self.capture(tid, signal, process).map(|crash| self.with_own_stack(crash)),
         };
         match (chance, &mut self.run) {
             (Ok(chance), Some(run)) => keep(run.first_chances.entry(tid).or_default(), chance),
@@ -152,9 +156,42 @@ impl Supervisor {
     }
 
     /// What all threads of a process do.
-    pub(super) fn threads(&self, process: i32, maps: &[MapLine]) -> Vec<Thread> {
+    fn threads(&self, process: i32, maps: &[MapLine]) -> Vec<Thread> {
         let threads = self.tasks.threads_of(process);
         threads.into_iter().take(THREADS_MAX).map(|tid| thread(process, tid, maps)).collect()
+    }
+
+    /// What all threads of a process do, and their stacks, at one moment. They go on after.
+    pub(super) fn threads_and_stacks(&mut self, process: i32) -> Vec<Thread> {
+        let tids = self.tasks.threads_of(process);
+        let before = tids.iter().copied().take(THREADS_MAX);
+        // What each waits for is read while it waits; a stop takes it out of its call.
+        let living = tids.iter().copied().find(|tid| procfs::maps(*tid).is_ok());
+        let maps = living.and_then(|tid| procfs::maps(tid).ok()).unwrap_or_default();
+        let mut threads: Vec<Thread> = before.map(|tid| thread(process, tid, &maps)).collect();
+        let standing = self.halt(&tids, None);
+        self.add_stacks(&mut threads, &maps, &standing, None);
+        threads
+    }
+
+    /// The stack of the thread that got the signal.
+    fn with_own_stack(&mut self, mut crash: Crash) -> Crash {
+        let (tid, maps) = (crash.victim.tid, procfs::maps(crash.victim.tid));
+        let own = crash.threads.iter_mut().find(|thread| thread.tid == tid);
+        if let (Some(own), Ok(maps)) = (own, maps) {
+            self.add_stacks(std::slice::from_mut(own), &maps, &BTreeSet::new(), Some(tid));
+        }
+        crash
+    }
+
+    /// The stacks of all threads, at the moment of the death.
+    fn with_all_stacks(&mut self, mut crash: Crash) -> Crash {
+        let tid = crash.victim.tid;
+        let Ok(maps) = procfs::maps(tid) else { return crash };
+        let tids = self.tasks.threads_of(crash.victim.pid);
+        let standing = self.halt(&tids, Some(tid));
+        self.add_stacks(&mut crash.threads, &maps, &standing, Some(tid));
+        crash
     }
 }
 
@@ -251,6 +288,7 @@ pub(super) fn thread(process: i32, tid: i32, maps: &[MapLine]) -> Thread {
         name: stat.as_ref().map_or_else(|_| String::new(), |stat| stat.name.clone()),
         state: stat.map_or('?', |stat| stat.state),
         wait,
+        stack: Fact::Unavailable("not asked for".to_owned()),
     }
 }
 

@@ -11,7 +11,7 @@
 use hotfire_sys::procfs::SignalMasks;
 use hotfire_sys::{read_memory, signal};
 
-use crate::observe::{Crash, SignalInfo};
+use crate::observe::{Crash, SignalInfo, Thread};
 
 /// `SI_KERNEL`: the kernel sends a signal without a cause of its own.
 const SI_KERNEL: i32 = 128;
@@ -51,10 +51,22 @@ pub(super) fn with_first_chance(crash: Crash, chances: Vec<Crash>, masks: Signal
     });
     match open {
         Some(first) => {
-            Crash { signal: crash.signal, through_handler: true, time_ns: first.time_ns, ..first }
+            let threads = with_first_stack(crash.threads, &first);
+            Crash { signal: crash.signal, through_handler: true, threads, ..first }
         }
         None => crash,
     }
+}
+
+/// All threads as they are now, and the one that got the fault as it was then.
+fn with_first_stack(mut threads: Vec<Thread>, first: &Crash) -> Vec<Thread> {
+    let is_own = |thread: &&Thread| thread.tid == first.victim.tid;
+    if let Some(own) = first.threads.iter().find(is_own)
+        && let Some(place) = threads.iter_mut().find(|thread| thread.tid == own.tid)
+    {
+        place.clone_from(own);
+    }
+    threads
 }
 
 /// No fault of this very moment: sent, or forced by the kernel.

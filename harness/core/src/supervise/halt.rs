@@ -64,6 +64,8 @@ impl Supervisor {
             }
         }
         stopped.extend(self.deferred.standing());
+        // They are handled as soon as this look is over.
+        self.backlog = true;
         stopped.retain(|tid| !self.deferred.has_ended(*tid));
         stopped
     }

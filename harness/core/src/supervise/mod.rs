@@ -14,6 +14,7 @@ mod output;
 mod perform;
 mod protocol;
 mod run;
+mod stacks;
 mod stall;
 mod supervisor;
 mod tasks;

@@ -15,6 +15,8 @@ use super::run::Run;
 use super::supervisor::Supervisor;
 use crate::observe::{Stall, StallReason, Thread, Wait};
 
+/// Processes whose threads are looked at.
+const PROCESSES_MAX: usize = 64;
 /// Equal samples before a hang is declared.
 const SAMPLES: u32 = 3;
 /// The first tick comes after this long.
@@ -128,12 +130,12 @@ impl Supervisor {
     }
 
     /// All threads of all processes of the run.
-    fn all_threads(&self) -> Vec<Thread> {
+    fn all_threads(&mut self) -> Vec<Thread> {
         let processes = self.tasks.of_run();
         processes
             .iter()
-            .take(64)
-            .flat_map(|(pid, _)| self.threads(*pid, &procfs::maps(*pid).unwrap_or_default()))
+            .take(PROCESSES_MAX)
+            .flat_map(|(pid, _)| self.threads_and_stacks(*pid))
             .collect()
     }
 

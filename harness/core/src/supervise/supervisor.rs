@@ -14,6 +14,7 @@ use super::run::Run;
 use super::tasks::{Role, Tasks};
 use crate::observe::{Descendant, DescendantEnd, Ending};
 use crate::symbolize::Symbolizer;
+use crate::unwind::Unwinder;
 
 /// Events handled in one go, before pipes, deadlines and limits get their turn: a child that makes
 /// them faster than they are handled must not keep us busy for ever.
@@ -40,12 +41,13 @@ pub(super) struct Supervisor {
     /// Events that came while threads were being stopped.
     pub(super) deferred: Deferred,
     pub(super) symbolizer: Symbolizer,
+    pub(super) unwinder: Unwinder,
     /// Somebody wants us to end.
     pub(super) terminating: bool,
     /// Somebody wants the command to end, and no more runs of it.
     pub(super) is_interrupted: bool,
     /// The last turn ended before its events did.
-    backlog: bool,
+    pub(super) backlog: bool,
 }
 
 /// What a signal to this process means.
@@ -73,6 +75,7 @@ impl Supervisor {
             strangers: Vec::new(),
             deferred: Deferred::default(),
             symbolizer: Symbolizer::default(),
+            unwinder: Unwinder::default(),
             terminating: false,
             is_interrupted: false,
             backlog: false,

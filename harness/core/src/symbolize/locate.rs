@@ -7,6 +7,7 @@ use hotfire_sys::procfs::MapLine;
 
 use super::elf::Elf;
 use crate::observe::Location;
+use crate::unwind::Frame;
 
 /// The most files kept.
 const FILES_MAX: usize = 256;
@@ -41,7 +42,21 @@ impl Symbolizer {
             build_id: elf.as_ref().and_then(|elf| elf.build_id.clone()),
             offset: address.unwrap_or(file_offset),
             function,
+            function_start: None,
         })
+    }
+
+    /// The place of a frame.
+    ///
+    /// # Errors
+    /// A lowercase fragment: the address lies in no file.
+    pub fn locate_frame(&mut self, maps: &[MapLine], frame: &Frame) -> Result<Location, String> {
+        let behind = frame.pc.wrapping_sub(frame.lookup_address());
+        let location = self.locate(maps, frame.lookup_address())?;
+        let offset = location.offset.wrapping_add(behind);
+        let into = |start: u64| offset.wrapping_sub(frame.pc.wrapping_sub(start));
+        let function_start = frame.function_start.map(into);
+        Ok(Location { pc: frame.pc, offset, function_start, ..location })
     }
 
     fn file(&mut self, map: &MapLine) -> Option<Rc<Elf>> {

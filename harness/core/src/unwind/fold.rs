@@ -106,7 +106,7 @@ fn running_within(frames: &[Frame]) -> Option<Running> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::unwind::stack::FoundBy;
+    use crate::observe::FoundBy;
 
     fn fold(pcs: impl Iterator<Item = u64>) -> Stack {
         let limits = Limits { head_frames_max: 40, tail_frames_max: 5, ..Limits::default() };

@@ -9,9 +9,9 @@
 
 use super::memory::{Memory, read_exact, read_word};
 use super::process::{Known, Place, StoppedProcess};
-use super::stack::FoundBy;
 use super::step::{Step, step};
 use super::x86_64::{self, Call, RBP, WORD};
+use crate::observe::FoundBy;
 
 /// A function without unwind information is not longer than that, in bytes.
 const FUNCTION_BYTES_MAX: u64 = 64 * 1024;

@@ -1,6 +1,7 @@
 //! Input that lies: tables, stacks and mappings with anything in them. Whatever they say, the
 //! unwinder ends, within its limits.
 
+use crate::observe::FoundBy;
 use std::io::Write;
 use std::ops::Range;
 

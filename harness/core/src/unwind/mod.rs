@@ -37,5 +37,5 @@ mod x86_64;
 pub use mappings::Mappings;
 pub use memory::{LiveMemory, Memory};
 pub use process::{StoppedProcess, Unwinder};
-pub use stack::{Cycle, EndReason, FoundBy, Frame, Limits, Omitted, Stack};
+pub use stack::{Cycle, EndReason, Frame, Limits, Omitted, Stack};
 pub use x86_64::Registers;

@@ -10,9 +10,10 @@ use super::fold::Folder;
 use super::mappings::{Mappings, Region};
 use super::memory::{Memory, Paged};
 use super::rows::Row;
-use super::stack::{EndReason, FoundBy, Frame, Limits, Stack};
+use super::stack::{EndReason, Frame, Limits, Stack};
 use super::step::{Step, step};
 use super::x86_64::{self, Registers};
+use crate::observe::FoundBy;
 
 /// Handlers that may have interrupted each other on one stack: only there may the stack pointer
 /// go back, so that without a limit a forged one could lead in circles.

@@ -1,5 +1,7 @@
 //! What the unwinder gives back: data only.
 
+use crate::observe::FoundBy;
+
 /// A thread's stack, innermost frame first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stack {
@@ -60,22 +62,6 @@ impl Frame {
     pub fn lookup_address(&self) -> u64 {
         if self.exact { self.pc } else { self.pc.wrapping_sub(1) }
     }
-}
-
-/// How a frame was found, the most trusted first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum FoundBy {
-    /// The thread's registers: the innermost frame.
-    Registers,
-    /// Unwind information of the frame below, or the registers that a signal saved.
-    UnwindInfo,
-    /// The return address at the stack pointer, which a call pushed: the program counter lies in no
-    /// code, or at the first instruction of what was called.
-    ReturnAddress,
-    /// The chain of frame pointers.
-    FramePointer,
-    /// A word on the stack that looks like a return address.
-    Scan,
 }
 
 /// Why a stack ends.

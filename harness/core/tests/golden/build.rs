@@ -201,7 +201,8 @@ pub(crate) fn ledger_event(
 }
 
 pub(crate) fn thread(tid: i32, wait: Wait) -> Thread {
-    Thread { pid: CHILD, tid, name: format!("thread-{tid}"), state: 'S', wait }
+    let stack = Fact::Unavailable("not asked for".to_owned());
+    Thread { pid: CHILD, tid, name: format!("thread-{tid}"), state: 'S', wait, stack }
 }
 
 /// A wait on a word that names no owner: a condition variable, a join, a lock of another kind.

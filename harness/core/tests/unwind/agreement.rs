@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use hotfire_core::unwind::{EndReason, FoundBy, Stack, Unwinder};
+use hotfire_core::observe::FoundBy;
+use hotfire_core::unwind::{EndReason, Stack, Unwinder};
 use libtest_mimic::Trial;
 use tempfile::TempDir;
 

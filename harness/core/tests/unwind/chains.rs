@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use hotfire_core::unwind::{FoundBy, Frame, Stack, Unwinder};
+use hotfire_core::observe::FoundBy;
+use hotfire_core::unwind::{Frame, Stack, Unwinder};
 use hotfire_sys::procfs::{self, MapLine};
 use libtest_mimic::Trial;
 use object::{Object, ObjectSymbol, SymbolKind};

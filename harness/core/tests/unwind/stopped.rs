@@ -128,7 +128,7 @@ impl Stopped {
 
     /// Lets go of all threads. They stay stopped by job control.
     pub(crate) fn release(&self) {
-        self.threads.iter().for_each(|(tid, _)| Tracee::new(*tid).detach().unwrap());
+        self.threads.iter().for_each(|(tid, _)| Tracee::new(*tid).detach(0).unwrap());
     }
 }
 
@@ -137,7 +137,7 @@ impl Drop for Stopped {
         // A thread that is traced ends only when its tracer waits for it. What was released, or has
         // ended, refuses.
         for (tid, _) in &self.threads {
-            let _ = Tracee::new(*tid).detach();
+            let _ = Tracee::new(*tid).detach(0);
         }
         let _ = self.child.kill();
         let _ = self.child.wait();
