@@ -7,6 +7,7 @@
 use nix::errno::Errno;
 
 use crate::error::SysError;
+use crate::trace::Tracee;
 
 /// A change of one task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub struct WaitEvent {
     pub tid: i32,
     /// What happened.
     pub stop: Stop,
+    /// Of a fork or clone: who was made; of an exec: which thread did it.
+    pub other: Option<i32>,
 }
 
 /// What happened to a task.
@@ -66,8 +69,19 @@ fn wait(pid: i32) -> Result<Option<WaitEvent>, SysError> {
         -1 if Errno::last() == Errno::EINTR => Ok(None),
         -1 => Err(SysError::last("waitpid")),
         0 => Ok(None),
-        tid => Ok(Some(WaitEvent { tid, stop: decode(status) })),
+        tid => {
+            let stop = decode(status);
+            Ok(Some(WaitEvent { tid, stop, other: other(tid, stop) }))
+        }
     }
+}
+
+/// Read at once: a thread that is killed at this stop has another message soon, its exit status.
+fn other(tid: i32, stop: Stop) -> Option<i32> {
+    if !matches!(stop, Stop::Fork | Stop::Clone | Stop::Exec) {
+        return None;
+    }
+    Tracee::new(tid).event_message().ok().and_then(|message| i32::try_from(message).ok())
 }
 
 fn decode(status: i32) -> Stop {

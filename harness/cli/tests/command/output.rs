@@ -127,6 +127,7 @@ fn help_has_working_verbs_only() {
         [
             "run",
             "replay",
+            "exec",
             "list",
             "show",
             "accept",

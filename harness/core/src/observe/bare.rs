@@ -7,12 +7,14 @@ pub(crate) fn bare_observation() -> Observation {
     let unknown = || "a test".to_owned();
     Observation {
         plan: "exit".to_owned(),
+        command: Vec::new(),
         seed: 1,
         mode: LaunchMode::Spawn,
         traced: true,
         mode_note: None,
         ending: Ending::Exited(0),
         crash: None,
+        asked_to_end: Vec::new(),
         stall: None,
         recorder: Fact::Unavailable(unknown()),
         census: Fact::Unavailable(unknown()),

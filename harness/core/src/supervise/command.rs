@@ -13,7 +13,7 @@ use hotfire_sys::signal::{
     SIGUSR2, SignalStream,
 };
 use hotfire_sys::{
-    Dispositions, Held, Program, Stop, SysError, Tracee, become_subreaper, end_process,
+    Dispositions, Held, Program, Stop, SysError, Tracee, WaitEvent, become_subreaper, end_process,
     monotonic_ns, output_pipe, same_file, send_signal, stop_this_process,
 };
 
@@ -263,12 +263,13 @@ impl Supervisor {
     }
 
     /// A thread that is let go has stopped.
-    pub(super) fn let_go(&mut self, tid: i32, stop: Stop) {
-        let signal = match stop {
+    pub(super) fn let_go(&mut self, event: WaitEvent) {
+        let tid = event.tid;
+        let signal = match event.stop {
             Stop::Signal(signal) => signal,
             Stop::Fork | Stop::Clone => {
                 // Its child stops, too, and is let go then.
-                self.on_birth(tid, stop == Stop::Clone);
+                self.on_birth(event);
                 0
             }
             _ => 0,

@@ -78,7 +78,7 @@ mod tests {
     #[test]
     fn who_stands_is_told_from_who_has_ended() {
         let mut deferred = Deferred::default();
-        let event = |tid, stop| WaitEvent { tid, stop };
+        let event = |tid, stop| WaitEvent { tid, stop, other: None };
         deferred.events.push_back(event(7, Stop::Attached));
         deferred.events.push_back(event(8, Stop::Signal(11)));
         deferred.events.push_back(event(9, Stop::Exited(0)));

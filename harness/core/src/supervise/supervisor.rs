@@ -190,17 +190,16 @@ impl Supervisor {
         match event.stop {
             Stop::Exited(status) => return self.on_end(tid, Ending::Exited(status)),
             Stop::Signaled(signal) => return self.on_end(tid, Ending::Signaled(signal)),
-            stop if self.is_letting_go() => return self.let_go(tid, stop),
+            _ if self.is_letting_go() => return self.let_go(event),
             Stop::Signal(signal) => return self.on_signal(tid, signal),
             Stop::GroupStop(signal) => {
                 // It may have been killed meanwhile.
                 let _ = tracee.listen();
                 return self.on_group_stop(tid, signal);
             }
-            Stop::Fork | Stop::Clone => self.on_birth(tid, event.stop == Stop::Clone),
+            Stop::Fork | Stop::Clone => self.on_birth(event),
             Stop::Exec => {
-                let former = tracee.event_message().ok().and_then(|id| i32::try_from(id).ok());
-                self.tasks.exec(tid, former.unwrap_or(tid));
+                self.tasks.exec(tid, event.other.unwrap_or(tid));
                 if let Some(run) = &mut self.run {
                     run.has_program |= run.root == Some(tid);
                 }
@@ -215,9 +214,9 @@ impl Supervisor {
         let _ = tracee.resume(0);
     }
 
-    pub(super) fn on_birth(&mut self, parent_tid: i32, by_clone: bool) {
-        let Ok(message) = Tracee::new(parent_tid).event_message() else { return };
-        let Ok(tid) = i32::try_from(message) else { return };
+    pub(super) fn on_birth(&mut self, event: WaitEvent) {
+        let Some(tid) = event.other else { return };
+        let (parent_tid, by_clone) = (event.tid, event.stop == Stop::Clone);
         if self.tasks.is_old_news(tid) {
             return;
         }
