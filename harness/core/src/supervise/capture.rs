@@ -74,11 +74,16 @@ impl Supervisor {
         if !is_first || (!is_child && !is_crash_of_descendant(&crash)) {
             return;
         }
-        let crash = self.with_all_stacks(crash);
+        let mut crash = self.with_all_stacks(crash);
         let Some(run) = &mut self.run else { return };
         if run.crash.is_none() {
             let chances = run.first_chances.remove(&tid).unwrap_or_default();
-            run.crash = Some(with_first_chance(crash, chances, masks));
+            crash = with_first_chance(crash, chances, masks);
+            if crash.through_handler {
+                let address = crash.siginfo.known().and_then(|info| info.address);
+                crash.address_map = around(&procfs::maps(tid), address);
+            }
+            run.crash = Some(crash);
         }
     }
 
@@ -216,17 +221,13 @@ fn cause(tid: i32, signal: i32) -> Result<(SignalInfo, Registers), SysError> {
     Ok((SignalInfo { signal, code, address, sender }, registers))
 }
 
-/// A fault met again at the same place, with what changes from one time to the next.
+/// A fault met again at the same place, with what changes from one time to the next. What is mapped
+/// around its address is read once it turns out to be fatal: a runtime that lives on its faults
+/// meets thousands in a second.
 fn refreshed(kept: Crash, tid: i32, signal: i32) -> Result<Crash, SysError> {
     let time_ns = monotonic_ns();
     let (siginfo, registers) = cause(tid, signal)?;
-    Ok(Crash {
-        address_map: around(&procfs::maps(tid), siginfo.address),
-        siginfo: Fact::Known(siginfo),
-        registers: Fact::Known(registers),
-        time_ns,
-        ..kept
-    })
+    Ok(Crash { siginfo: Fact::Known(siginfo), registers: Fact::Known(registers), time_ns, ..kept })
 }
 
 fn unread(error: SysError) -> String {
