@@ -259,6 +259,10 @@ pub(crate) struct ExecArgs {
     /// Write the report as JSON (docs/schema.json) to FILE
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
+    /// Write all that was seen to FILE, for whoever can mend it: `hotfire show FILE` opens it. It
+    /// holds no memory contents and no environment variables
+    #[arg(long, value_name = "FILE")]
+    pub(crate) bundle: Option<PathBuf>,
     /// The command: a name, looked for in PATH, or a path; then its arguments
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
     pub(crate) command: Vec<OsString>,
@@ -294,9 +298,18 @@ pub(crate) struct ListArgs {
 /// `hotfire show`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ShowArgs {
-    /// A finding's id (its first digits are enough) or a report written by --json; without either,
-    /// what is kept is listed
+    /// A finding's id (its first digits are enough), or a file written by --json or --bundle;
+    /// without either, what is kept is listed
     pub(crate) what: Option<String>,
+    /// The stacks of all threads
+    #[arg(long)]
+    pub(crate) threads: bool,
+    /// The registers of the crash; not in a report written by --json
+    #[arg(long)]
+    pub(crate) registers: bool,
+    /// All of it: --threads and --registers
+    #[arg(long)]
+    pub(crate) full: bool,
     /// Print findings as JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -14,6 +14,7 @@ use hotfire_plan::shell_word;
 use hotfire_sys::SysError;
 
 use crate::args::{ExecArgs, LeftoversArg, Trace};
+use crate::bundle::Bundle;
 use crate::error::{CliError, status};
 use crate::present::Presenter;
 use crate::store::write_json;
@@ -58,6 +59,9 @@ pub(crate) fn exec(args: &ExecArgs, presenter: &mut Presenter) -> Result<u8, Cli
             finding.reproduce = Some(reproduce(args));
         }
         write_json(file, &report)?;
+    }
+    if let Some(file) = &args.bundle {
+        Bundle::write(file, command.kept().cloned().collect())?;
     }
     Ok(status)
 }

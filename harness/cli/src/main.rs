@@ -12,6 +12,7 @@ mod accept;
 mod answer;
 mod args;
 mod baseline;
+mod bundle;
 mod check;
 mod completions;
 mod config;

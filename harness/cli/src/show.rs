@@ -5,14 +5,16 @@ use std::path::Path;
 
 use hotfire_core::diagnose::{Code, Finding};
 use hotfire_core::judge::wilson;
+use hotfire_core::observe::Observation;
 use hotfire_core::report::{
     FindingView, PlanResult, Report, StepView, Whole, counted, explain as page_of, render_finding,
-    render_summary, sanitize, step_views,
+    render_registers, render_stacks, render_summary, sanitize, step_views,
 };
-use hotfire_plan::{Plan, Program};
+use hotfire_plan::{Plan, Program, shell_word};
 
 use crate::answer::answer;
 use crate::args::ShowArgs;
+use crate::bundle::{self, Bundle};
 use crate::error::CliError;
 use crate::present::Presenter;
 use crate::store::{Kept, Store, read_json};
@@ -30,9 +32,10 @@ pub(crate) fn show(
     let store = Store::at(args.out());
     let text = match &args.what {
         None => list(&store, args)?,
-        Some(what) if what.contains('/') || what.ends_with(".json") => {
-            of_report(Path::new(what), args, presenter)?
+        Some(what) if what.contains('/') || Path::new(what).is_file() => {
+            of_file(Path::new(what), args, presenter)?
         }
+        Some(what) if what.ends_with(".json") => of_file(Path::new(what), args, presenter)?,
         Some(what) => of_kept(what, &store, args, presenter)?,
     };
     answer(out, &text)?;
@@ -78,6 +81,7 @@ fn of_kept(
     let steps = program.map(|program| step_views(&kept.observation, &program));
     let steps = steps.unwrap_or_default();
     let mut text = in_full(&kept.finding, Some(&kept.result), steps, presenter);
+    text.push_str(&asked_for(&kept.finding, Some(&kept.observation), args, presenter));
     if !company.is_empty() {
         text.push_str("\nthe same finding by other plans:\n");
         let flag = store.flag();
@@ -89,6 +93,57 @@ fn of_kept(
     Ok(text)
 }
 
+/// A file says of itself what it is.
+fn of_file(path: &Path, args: &ShowArgs, presenter: &Presenter) -> Result<String, CliError> {
+    #[derive(serde::Deserialize)]
+    struct Marked {
+        #[serde(default)]
+        schema: String,
+    }
+    let help = "name a file written by --json or --bundle, or a finding's id";
+    if read_json::<Marked>(path, help)?.schema == bundle::SCHEMA {
+        return of_bundle(&read_json(path, help)?, args, presenter);
+    }
+    of_report(path, args, presenter)
+}
+
+fn of_bundle(bundle: &Bundle, args: &ShowArgs, presenter: &Presenter) -> Result<String, CliError> {
+    let findings = bundle.findings();
+    if args.json {
+        return as_json(&findings.iter().map(|(_, finding)| finding).collect::<Vec<_>>());
+    }
+    let mut text = String::new();
+    for (observation, finding) in &findings {
+        let words = observation.command.iter().map(|word| shell_word(word));
+        let command = words.collect::<Vec<_>>().join(" ");
+        text.push_str(&page(finding, &command, "", Vec::new(), presenter));
+        text.push_str(&asked_for(finding, Some(observation), args, presenter));
+        text.push('\n');
+    }
+    let runs = counted(bundle.observations.len(), "run");
+    let count = counted(findings.len(), "finding");
+    let version = sanitize(&bundle.version, 40);
+    Ok(format!("{text}{count} in {runs}, written by hotfire {version}\n"))
+}
+
+/// What only some want to see.
+fn asked_for(
+    finding: &Finding,
+    observation: Option<&Observation>,
+    args: &ShowArgs,
+    presenter: &Presenter,
+) -> String {
+    let mut text = String::new();
+    if args.threads || args.full {
+        text.push_str(&render_stacks(finding, presenter.context()));
+    }
+    let crash = observation.and_then(|observation| observation.crash.as_ref());
+    if let Some(crash) = crash.filter(|_| args.registers || args.full) {
+        text.push_str(&render_registers(crash));
+    }
+    text
+}
+
 /// A report holds no steps: they are shown from kept findings alone.
 fn of_report(path: &Path, args: &ShowArgs, presenter: &Presenter) -> Result<String, CliError> {
     let report: Report = read_json(path, "name a report written by --json, or a finding's id")?;
@@ -98,11 +153,15 @@ fn of_report(path: &Path, args: &ShowArgs, presenter: &Presenter) -> Result<Stri
     let result_of = |finding: &Finding| {
         report.results.iter().find(|plan| plan.finding.as_ref() == Some(&finding.id))
     };
-    let texts = report
-        .findings
-        .iter()
-        .map(|finding| in_full(finding, result_of(finding), Vec::new(), presenter) + "\n");
-    Ok(texts.collect::<String>() + &render_summary(&report, presenter.context()))
+    let texts = report.findings.iter().map(|finding| {
+        let page = in_full(finding, result_of(finding), Vec::new(), presenter);
+        page + &asked_for(finding, None, args, presenter) + "\n"
+    });
+    let texts: String = texts.collect();
+    // A command's report has no plans to sum up.
+    let is_of_plans = !report.results.is_empty() || report.findings.is_empty();
+    let summary = is_of_plans.then(|| render_summary(&report, presenter.context()));
+    Ok(texts + &summary.unwrap_or_default())
 }
 
 fn as_json<T: serde::Serialize>(value: &T) -> Result<String, CliError> {
@@ -116,12 +175,23 @@ fn in_full(
     steps: Vec<StepView>,
     presenter: &Presenter,
 ) -> String {
+    let scenario = result.map_or("plan", |result| &result.scenario);
+    page(finding, scenario, result.map_or("", |result| &result.engine), steps, presenter)
+}
+
+fn page(
+    finding: &Finding,
+    scenario: &str,
+    engine: &str,
+    steps: Vec<StepView>,
+    presenter: &Presenter,
+) -> String {
     let rate = finding.reproduced.map(|tried| wilson(tried.failed, tried.of));
     let view = FindingView {
         finding,
-        scenario: result.map_or("plan", |result| &result.scenario),
+        scenario,
         place: None,
-        engine: result.map_or("", |result| &result.engine),
+        engine,
         steps,
         tried: finding.reproduced,
         rate: rate.as_ref(),

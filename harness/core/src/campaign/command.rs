@@ -53,7 +53,7 @@ pub fn run_command(
     let mut wrapper = Wrapper::new()?;
     let program = Program::default();
     let context = Context { program: &program, ledger_used: false, host_module: None };
-    let mut looking = Looking { context, seen: BTreeSet::new(), keeps_first: false };
+    let mut looking = Looking { context, seen: BTreeSet::new(), keeps_first: true };
     let mut attempts = Vec::new();
     let mut ending = Ending::Ended;
     let mut left = Vec::new();
@@ -92,6 +92,11 @@ impl CommandReport {
     pub fn main_finding(&self) -> Option<(&Observation, &Finding)> {
         let id = self.verdict.finding_id.as_deref()?;
         self.first_findings().find(|(_, finding)| finding.id == id)
+    }
+
+    /// The facts of the first run of each finding, or of the first run where there is none.
+    pub fn kept(&self) -> impl Iterator<Item = &Observation> {
+        self.attempts.iter().filter_map(|attempt| attempt.observation.as_deref())
     }
 
     /// Every finding once, with the facts of the first run that showed it.

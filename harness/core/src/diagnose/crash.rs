@@ -267,7 +267,7 @@ fn place_lines(crash: &Crash, lane: Option<u16>, step: Option<&FindingStep>) -> 
     if let Fact::Known(location) = &crash.location {
         let mut text = format!("the program counter is in {}", describe(location));
         if is_runtime(&location.module) {
-            text.push_str(", a runtime library: the cause is in its callers");
+            text.push_str(", a runtime library");
         }
         lines.push(evidence("registers", text));
     }

@@ -18,6 +18,7 @@ const STEPS_MAX: usize = 6;
 /// Columns of a step's result.
 const RESULT_COLUMNS: usize = 34;
 const FRAMES_MAX: usize = 3;
+const COMMAND_FRAMES_MAX: usize = 8;
 const THREADS_MAX: usize = 3;
 const ALSO_MAX: usize = 3;
 /// Evidence gets what the other parts leave, and never less.
@@ -30,7 +31,7 @@ pub fn render_finding(view: &FindingView<'_>, context: &RenderContext) -> String
         Page { context: *context, columns: context.columns(), is_whole: view.whole == Whole::Here };
     let head = page.head(view);
     let steps = page.steps(view);
-    let threads = page.threads(view.finding);
+    let threads = page.threads(view);
     let tried = [page.tried(view), page.also(view)].concat();
     let commands = page.commands(view);
     let used = head.len() + steps.len() + threads.len() + tried.len() + commands.len();
@@ -129,12 +130,15 @@ impl Page {
         self.fit(&format!("{number} | {text:space$} {result}"), 0)
     }
 
-    fn threads(&self, finding: &Finding) -> Vec<String> {
+    fn threads(&self, view: &FindingView<'_>) -> Vec<String> {
+        let finding = view.finding;
         let crashed: Vec<&FindingThread> =
             finding.threads.iter().filter(|thread| thread.crashed).collect();
         if let Some(thread) = crashed.first() {
             let mut lines = vec![self.fit(&thread_line(thread, finding), 0)];
-            let frames = (0..).zip(&thread.frames).take(self.at_most(FRAMES_MAX));
+            // A command has no steps, and so more room.
+            let frames_max = if view.steps.is_empty() { COMMAND_FRAMES_MAX } else { FRAMES_MAX };
+            let frames = (0..).zip(&thread.frames).take(self.at_most(frames_max));
             lines.extend(frames.map(|(at, frame)| self.fit(&frame_line(at, frame), 0)));
             if self.is_whole {
                 let others = finding.threads.iter().filter(|other| other.tid != thread.tid);
@@ -183,8 +187,10 @@ impl Page {
 
     fn tried(&self, view: &FindingView<'_>) -> Vec<String> {
         let Some(tried) = view.tried.or(view.finding.reproduced) else {
-            // Nothing of the engine was seen where the code is of the environment.
-            let is_seen = !view.finding.code.starts_with('E');
+            // Nothing of the engine was seen where the code is of the environment; and a command
+            // is never forked.
+            let is_seen =
+                !view.finding.code.starts_with('E') && view.finding.minimal_plan.is_some();
             let text = "   = shown in forked children only: a rate comes from fresh processes";
             return is_seen.then(|| text.to_owned()).into_iter().collect();
         };
@@ -283,7 +289,7 @@ fn time(us: u64) -> String {
     }
 }
 
-fn thread_line(thread: &FindingThread, finding: &Finding) -> String {
+pub(super) fn thread_line(thread: &FindingThread, finding: &Finding) -> String {
     let who = match &finding.victim {
         Some(victim) if thread.crashed => {
             format!(" of the {} (pid {})", victim.relation, victim.pid)
@@ -295,7 +301,7 @@ fn thread_line(thread: &FindingThread, finding: &Finding) -> String {
     format!("   = thread {} `{name}`{who}, {}{waits}", thread.tid, thread.state)
 }
 
-fn frame_line(at: usize, frame: &Frame) -> String {
+pub(super) fn frame_line(at: usize, frame: &Frame) -> String {
     let module = frame.module.as_deref().map(|path| path.rsplit('/').next().unwrap_or(path));
     let place = match (module, &frame.offset) {
         (Some(module), Some(offset)) => format!("{module}+{offset}"),

@@ -17,6 +17,7 @@ mod junit_text;
 mod lines;
 mod sanitize;
 mod schema;
+mod stack_text;
 mod view;
 
 pub use assemble::{Invocation, assemble, assemble_command, complete, plan_result};
@@ -31,4 +32,5 @@ pub use junit::{JUNIT_BYTES_MAX, render_junit};
 pub use lines::{NAME_COLUMNS, counted, render_result_line, render_summary};
 pub use sanitize::sanitize;
 pub use schema::{SCHEMA_VERSION, schema};
+pub use stack_text::{render_registers, render_stacks};
 pub use view::{FindingView, StepView, Whole, step_views};
