@@ -102,6 +102,9 @@ pub(crate) struct ReplayArgs {
     /// How many runs
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) runs: u32,
+    /// Run it once in this debugger, in this terminal, without Hotfire: e.g. 'gdb --args'
+    #[arg(long, value_name = "COMMAND")]
+    pub(crate) debugger: Option<String>,
     #[command(flatten)]
     pub(crate) shared: SharedArgs,
 }
@@ -263,6 +266,10 @@ pub(crate) struct ExecArgs {
     /// holds no memory contents and no environment variables
     #[arg(long, value_name = "FILE")]
     pub(crate) bundle: Option<PathBuf>,
+    /// Write the finding whole, with all stacks and registers, to crash_dump_PID.log in the current
+    /// folder
+    #[arg(long)]
+    pub(crate) crash_dump: bool,
     /// The command: a name, looked for in PATH, or a path; then its arguments
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
     pub(crate) command: Vec<OsString>,

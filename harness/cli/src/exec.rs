@@ -2,13 +2,17 @@
 //!
 //! Deliberately absent: how it is watched (hotfire-core), scenarios, the baseline.
 
+use std::path::PathBuf;
 use std::time::Instant;
 
 use hotfire_core::campaign::{CommandReport, Leftovers, run_command};
 use hotfire_core::diagnose::{Finding, Reproduced};
 use hotfire_core::judge::{Verdict, wilson};
 use hotfire_core::observe::Ending;
-use hotfire_core::report::{FindingView, Invocation, Whole, assemble_command, render_finding};
+use hotfire_core::report::{
+    FindingView, Invocation, RenderContext, Whole, assemble_command, render_finding,
+    render_registers, render_stacks,
+};
 use hotfire_core::supervise::Watched;
 use hotfire_plan::shell_word;
 use hotfire_sys::SysError;
@@ -17,7 +21,7 @@ use crate::args::{ExecArgs, LeftoversArg, Trace};
 use crate::bundle::Bundle;
 use crate::error::{CliError, status};
 use crate::present::Presenter;
-use crate::store::write_json;
+use crate::store::{write_json, write_text};
 
 /// As shells, `timeout` and `env` say it: the command is not there; it is, and cannot be run.
 const NOT_FOUND: u8 = 127;
@@ -59,6 +63,9 @@ pub(crate) fn exec(args: &ExecArgs, presenter: &mut Presenter) -> Result<u8, Cli
             finding.reproduce = Some(reproduce(args));
         }
         write_json(file, &report)?;
+    }
+    if args.crash_dump {
+        dump(&command, args, presenter)?;
     }
     if let Some(file) = &args.bundle {
         Bundle::write(file, command.kept().cloned().collect())?;
@@ -118,6 +125,30 @@ fn tell(command: &CommandReport, args: &ExecArgs, presenter: &Presenter) {
     for line in &command.leftovers {
         presenter.note(line);
     }
+}
+
+/// The finding whole, in a file of its own.
+fn dump(command: &CommandReport, args: &ExecArgs, presenter: &Presenter) -> Result<(), CliError> {
+    let Some((observation, finding)) = command.main_finding() else { return Ok(()) };
+    let plain = RenderContext::default();
+    let view = FindingView {
+        finding: &Finding { reproduce: Some(reproduce(args)), ..finding.clone() },
+        scenario: &shell_command(args),
+        place: None,
+        engine: "",
+        steps: Vec::new(),
+        tried: None,
+        rate: None,
+        also: &[],
+        whole: Whole::Here,
+    };
+    let mut text = render_finding(&view, &plain) + &render_stacks(finding, &plain);
+    text.extend(observation.crash.as_ref().map(render_registers));
+    let pid = finding.victim.as_ref().map_or(0, |victim| victim.pid);
+    let path = PathBuf::from(format!("crash_dump_{pid}.log"));
+    write_text(&path, &text)?;
+    presenter.note(&format!("the whole finding is in {}", path.display()));
+    Ok(())
 }
 
 fn others(command: &CommandReport, main: &Finding) -> Vec<String> {

@@ -70,6 +70,9 @@ pub(crate) fn replay(
 ) -> Result<u8, CliError> {
     let mut baseline = baseline::load(&args.shared, profile)?;
     let (subject, shared) = subjects::of_replay(&args.plan, args.runs, &args.shared)?;
+    if let Some(debugger) = &args.debugger {
+        return debug(debugger, &subject, &shared);
+    }
     if !baseline.entries.is_empty() {
         baseline.unproven = proof::unproven(std::slice::from_ref(&subject), &shared, &[]);
     }
@@ -83,6 +86,31 @@ pub(crate) fn replay(
         deny_skips: false,
     };
     perform(&task, presenter)
+}
+
+/// Becomes the debugger, with the host and the plan as its program.
+fn debug(debugger: &str, subject: &Subject, shared: &SharedArgs) -> Result<u8, CliError> {
+    let mut words = debugger.split_whitespace();
+    let Some(name) = words.next() else {
+        return Err(CliError::Text(
+            "--debugger names no program\nhelp: write --debugger 'gdb --args'".to_owned(),
+        ));
+    };
+    let program = own_executable()?;
+    let mut command = std::process::Command::new(name);
+    command.args(words).arg(program).args(["__host", "--plan", &subject.plan.to_string()]);
+    for variable in subjects::environment(&std::env::temp_dir()) {
+        if let Some((key, value)) = variable.split_once('=') {
+            command.env(key, value);
+        }
+    }
+    if let Some(seed) = shared.seed {
+        command.args(["--seed", &seed.to_string()]);
+    }
+    let error = std::os::unix::process::CommandExt::exec(&mut command);
+    Err(CliError::Text(format!(
+        "`{name}` cannot be started: {error}\nhelp: `hotfire doctor` says whether gdb is here"
+    )))
 }
 
 fn perform(task: &Task<'_>, presenter: &mut Presenter) -> Result<u8, CliError> {

@@ -3,7 +3,7 @@
 //! Deliberately absent: a limit on their length; whoever reads knows what is too long.
 
 use std::fs::{File, OpenOptions};
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 
 use nix::errno::Errno;
@@ -53,6 +53,22 @@ pub fn file_identity(file: &File) -> Result<FileIdentity, SysError> {
         bytes: data.len(),
         modified_ns: i128::from(data.mtime()) * 1_000_000_000 + i128::from(data.mtime_nsec()),
     })
+}
+
+/// The regular file behind a descriptor, opened once more for reading, and where the next byte
+/// goes; `None` for anything else, and for a file that may not be read.
+#[must_use]
+pub fn written_file(descriptor: BorrowedFd<'_>) -> Option<(File, u64)> {
+    let file = open_regular(&format!("/proc/self/fd/{}", descriptor.as_raw_fd())).ok()?;
+    let flags = nix::fcntl::fcntl(descriptor, nix::fcntl::F_GETFL).ok()?;
+    let appends =
+        nix::fcntl::OFlag::from_bits_truncate(flags).contains(nix::fcntl::OFlag::O_APPEND);
+    let here = nix::unistd::lseek(descriptor, 0, nix::unistd::Whence::SeekCur).ok();
+    let start = match here.and_then(|here| u64::try_from(here).ok()).filter(|_| !appends) {
+        Some(here) => here,
+        None => file.metadata().ok()?.len(),
+    };
+    Some((file, start))
 }
 
 /// Whether two descriptors lead to the same file, pipe or device.

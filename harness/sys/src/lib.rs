@@ -31,7 +31,7 @@ pub use bounded::{BoundedRun, run_bounded};
 pub use clock::monotonic_ns;
 pub use descriptors::close_rest_on_exec;
 pub use error::SysError;
-pub use file::{FileIdentity, file_identity, open_regular, same_file};
+pub use file::{FileIdentity, file_identity, open_regular, same_file, written_file};
 pub use held::{Dispositions, Held, Program};
 pub use launcher::{LaunchReply, guard_main, launch_main, launch_reply, launch_request};
 pub use memory::read_memory;

@@ -12,6 +12,11 @@ pub(crate) const CASES: &[Case] = &[
     ("exec-names-a-death-and-fails", death),
     ("exec-reports-the-death-of-a-grandchild", grandchild),
     ("exec-passes-streams-on-in-order", streams),
+    ("exec-leaves-a-file-to-the-command", file_output),
+    ("exec-writes-bundles-and-dumps", bundle),
+    ("exec-reports-each-victim", victims),
+    ("exec-compares-with-faulthandler", faulthandler),
+    ("replay-in-a-debugger", debugger),
     ("exec-hands-on-a-closed-reader", closed_reader),
     ("exec-lets-a-daemon-live", daemon_lives),
     ("exec-ends-or-fails-leftovers-when-asked", leftovers),
@@ -94,6 +99,86 @@ fn streams() {
     let flood = "head -c 20000000 /dev/zero; echo done >&2";
     let done = workshop.run(&script(&[], flood));
     assert_eq!((done.stdout.len(), done.stderr.as_str()), (20_000_000, "done\n"));
+}
+
+/// The command can seek in its output, and the last lines are told from the file.
+fn file_output() {
+    let workshop = Workshop::new();
+    let text = "\"$1\" exec --json out.json -- sh -c 'echo first; echo why >&2; kill -ABRT $$' \
+                > both.txt 2>&1; echo $?";
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", text, "sh"]).arg(workshop.program());
+    workshop.furnish(&mut command);
+    let done = Started::new(&mut command).finish(LIMIT);
+    assert_eq!(done.stdout, "100\n");
+    let both = std::fs::read_to_string(workshop.path("both.txt")).unwrap();
+    assert!(both.starts_with("first\nwhy\nC102 SIGABRT"), "{both}");
+    let report = workshop.json("out.json");
+    assert_eq!(report["findings"][0]["output_tail"]["stderr"], "first\nwhy");
+}
+
+fn bundle() {
+    let workshop = Workshop::new();
+    let flags = ["--bundle", "crash.hotfire", "--json", "out.json", "--crash-dump"];
+    let done = workshop.run(&script(&flags, "kill -SEGV $$"));
+    assert_eq!(done.status, 100);
+    let shown = workshop.run(&["show", "crash.hotfire", "--full"]);
+    assert_eq!(shown.status, 0, "{}", shown.stderr);
+    for words in ["C101 SIGSEGV", "--> sh -c 'kill -SEGV $$'", "all threads:", "  rip 0x"] {
+        assert!(shown.stdout.contains(words), "{words}: {}", shown.stdout);
+    }
+    // The finding follows from the facts, wherever they are looked at.
+    let opened = workshop.run(&["show", "crash.hotfire", "--json"]);
+    let opened: serde_json::Value = serde_json::from_str(&opened.stdout).unwrap();
+    let live = &workshop.json("out.json")["findings"][0];
+    assert_eq!(opened[0]["id"], live["id"]);
+    assert_eq!(opened[0]["threads"], live["threads"]);
+    let pid = live["victim"]["pid"].as_i64().unwrap();
+    let dump = std::fs::read_to_string(workshop.path(&format!("crash_dump_{pid}.log"))).unwrap();
+    assert!(dump.contains("C101 SIGSEGV") && dump.contains("  rip 0x"), "{dump}");
+}
+
+fn victims() {
+    let workshop = Workshop::new();
+    let text = "sh -c 'kill -ABRT $$'; sh -c 'kill -FPE $$'; kill -SEGV $$";
+    let done = workshop.run(&script(&["--json", "out.json"], text));
+    assert_eq!(done.status, 100);
+    let report = workshop.json("out.json");
+    let findings = report["findings"].as_array().unwrap();
+    let told: Vec<(&str, &str)> = findings
+        .iter()
+        .map(|finding| {
+            let relation = &finding["victim"]["relation"];
+            (finding["status"].as_str().unwrap(), relation.as_str().unwrap())
+        })
+        .collect();
+    let expected = [("SIGSEGV", "child"), ("SIGABRT", "descendant"), ("SIGFPE", "descendant")];
+    assert_eq!(told, expected, "the command's own death comes first");
+}
+
+fn faulthandler() {
+    let workshop = Workshop::new();
+    let program = "import ctypes; ctypes.string_at(0)";
+    let arguments =
+        ["exec", "--json", "out.json", "--", "python3", "-X", "faulthandler", "-c", program];
+    assert_eq!(workshop.run(&arguments).status, 100);
+    let finding = &workshop.json("out.json")["findings"][0];
+    assert_eq!(finding["class"], "null-dereference");
+    let evidence = finding["evidence"].as_array().unwrap();
+    let text = "it says Segmentation fault, as seen from outside";
+    assert!(evidence.iter().any(|line| line["text"] == text), "{evidence:#?}");
+}
+
+/// The debugger gets the host and the plan as its program.
+fn debugger() {
+    let workshop = Workshop::new();
+    let plan = "create a = reference; load a tiny; exit";
+    let done = workshop.run(&["replay", plan, "--debugger", "echo --args"]);
+    let program = workshop.program().display();
+    assert_eq!(done.stdout, format!("--args {program} __host --plan {plan}\n"), "{}", done.stderr);
+    let done = workshop.run(&["replay", plan, "--debugger", "no-such-debugger"]);
+    assert_eq!(done.status, 2);
+    assert!(done.stderr.contains("`no-such-debugger` cannot be started"), "{}", done.stderr);
 }
 
 /// `hotfire exec -- yes | head -n 1`.

@@ -8,6 +8,7 @@ use super::code::Code;
 use super::culprit::{culprit, file_name, is_runtime};
 use super::facts::{Context, Facts};
 use super::finding::{Culprit, Evidence, Finding, FindingStep, FindingVictim};
+use super::handlers::handler_lines;
 use super::rule::decide;
 use super::rules::CRASH_RULES;
 use super::signals::{self, code_name, signal_name};
@@ -31,7 +32,7 @@ pub(crate) fn is_planned_death(signal: i32, steps: &Steps<'_>) -> bool {
 /// The finding of the run's first death by a signal; `None` when nobody died, or as planned.
 pub(crate) fn crash_finding(observation: &Observation, context: &Context<'_>) -> Option<Finding> {
     let steps = Steps::new(observation, context.program);
-    let crash = observation.crash.as_ref();
+    let crash = main_crash(observation);
     let child_signal = match observation.ending {
         Ending::Signaled(signal) if steps.is_of_command() => {
             let of_child = crash.filter(|crash| crash.victim.is_child);
@@ -47,6 +48,28 @@ pub(crate) fn crash_finding(observation: &Observation, context: &Context<'_>) ->
         }
         _ => child_signal.map(|signal| uncaptured(observation, signal, context)),
     }
+}
+
+fn crashes(observation: &Observation) -> impl Iterator<Item = &Crash> {
+    observation.crash.iter().chain(&observation.more_crashes)
+}
+
+/// The death that the run's finding is about: the child's, where there is more than one.
+fn main_crash(observation: &Observation) -> Option<&Crash> {
+    let of_child = crashes(observation).find(|crash| crash.victim.is_child);
+    of_child.filter(|_| !observation.more_crashes.is_empty()).or(observation.crash.as_ref())
+}
+
+/// The findings of deaths of further processes.
+pub(crate) fn more_crash_findings(
+    observation: &Observation,
+    context: &Context<'_>,
+) -> Vec<Finding> {
+    let steps = Steps::new(observation, context.program);
+    let main = main_crash(observation).map(|crash| crash.victim.pid);
+    let others = crashes(observation).filter(|crash| main != Some(crash.victim.pid));
+    let wanted = others.filter(|crash| !is_ordinary(crash, observation, &steps));
+    wanted.map(|crash| captured(observation, crash, context)).collect()
 }
 
 /// A death that belongs to a healthy life: the plan asks for it, or a process of the run ended
@@ -132,7 +155,7 @@ fn first_culprit(crash: &Crash, context: &Context<'_>) -> Option<Culprit> {
 
 fn captured(observation: &Observation, crash: &Crash, context: &Context<'_>) -> Finding {
     let steps = Steps::new(observation, context.program);
-    let facts = Facts::new(observation, context);
+    let facts = Facts { crash: Some(crash), ..Facts::new(observation, context) };
     let at_exit = is_at_exit(crash, &steps);
     let in_flight = steps.in_flight_at(crash.time_ns);
     let lane = crash.victim.is_child.then(|| steps.lane_of(crash.victim.tid)).flatten();
@@ -160,6 +183,7 @@ fn captured(observation: &Observation, crash: &Crash, context: &Context<'_>) -> 
         finding.evidence.extend(decision.evidence);
     }
     finding.evidence.extend(place_lines(crash, lane, step.as_ref()));
+    finding.evidence.extend(handler_lines(observation, crash));
     finding.evidence.extend(blind_lines(crash));
     if class == "file-truncated" {
         finding.file = facts.inside().map(|mapping| mapping.path.clone());

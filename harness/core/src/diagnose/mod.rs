@@ -11,6 +11,7 @@ mod environment;
 mod facts;
 mod finding;
 mod growth;
+mod handlers;
 mod hang;
 mod instruction;
 mod leaks;

@@ -3,7 +3,7 @@
 //! Deliberately absent: expectations and baselines (`judge`).
 
 use super::contract::{exit_finding, ledger_finding, step_findings};
-use super::crash::crash_finding;
+use super::crash::{crash_finding, more_crash_findings};
 use super::environment::environment_finding;
 use super::facts::Context;
 use super::finding::{Finding, OutputTail};
@@ -36,6 +36,11 @@ pub fn diagnose(observation: &Observation, context: &Context<'_>) -> Vec<Finding
 fn lifecycle_findings(observation: &Observation, context: &Context<'_>) -> Vec<Finding> {
     let mut findings: Vec<Finding> = Vec::new();
     findings.extend(crash_finding(observation, context));
+    for other in more_crash_findings(observation, context) {
+        if findings.iter().all(|finding| finding.id != other.id) {
+            findings.push(other);
+        }
+    }
     findings.extend(stall_finding(observation, context));
     findings.extend(step_findings(observation, context));
     findings.extend(exit_finding(observation, context));
@@ -71,9 +76,11 @@ fn add_common(finding: &mut Finding, observation: &Observation) {
     }
     finding.output_tail = (!tail.stdout.is_empty() || !tail.stderr.is_empty()).then_some(tail);
     let victim = finding.victim.as_ref().map(|victim| victim.pid);
+    let has_own = |pid| observation.more_crashes.iter().any(|crash| crash.victim.pid == pid);
     for descendant in &observation.descendants {
         if let DescendantEnd::Signaled(signal) = descendant.end
             && victim != Some(descendant.pid)
+            && !has_own(descendant.pid)
         {
             let name = super::signals::signal_name(signal);
             let text = format!("pid {} `{}` died of {name}", descendant.pid, descendant.command);

@@ -15,6 +15,8 @@ pub(crate) fn bare_observation() -> Observation {
         ending: Ending::Exited(0),
         crash: None,
         asked_to_end: Vec::new(),
+        more_crashes: Vec::new(),
+        handler_reports: Vec::new(),
         stall: None,
         recorder: Fact::Unavailable(unknown()),
         census: Fact::Unavailable(unknown()),

@@ -59,6 +59,12 @@ pub struct Observation {
     /// The first death by a signal of any process of the run, whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub crash: Option<Crash>,
+    /// Deaths of further processes, in their order; of a command alone, and not all of many.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub more_crashes: Vec<Crash>,
+    /// Reports that crash handlers of the program's own wrote into its folder.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub handler_reports: Vec<HandlerReport>,
     /// Set when the supervisor ended the run at a deadline or for a wait without end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stall: Option<Stall>,
@@ -135,6 +141,15 @@ pub struct Crash {
     pub through_handler: bool,
     /// CLOCK_MONOTONIC at the capture, nanoseconds.
     pub time_ns: u64,
+}
+
+/// A file that a crash handler of the program's own wrote.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HandlerReport {
+    /// Its path.
+    pub path: String,
+    /// Its first bytes.
+    pub text: String,
 }
 
 /// Which process and thread.

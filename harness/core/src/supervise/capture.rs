@@ -70,21 +70,19 @@ impl Supervisor {
             Err(error) => return self.not_looked_at(tid, signal, error),
         };
         let is_child = role == Role::Root;
-        let is_first = self.run.as_ref().is_some_and(|run| run.crash.is_none());
-        if !is_first || (!is_child && !is_crash_of_descendant(&crash)) {
+        let is_wanted = self.run.as_ref().is_some_and(|run| run.wants(&crash));
+        if !is_wanted || (!is_child && !is_crash_of_descendant(&crash)) {
             return;
         }
         let mut crash = self.with_all_stacks(crash);
         let Some(run) = &mut self.run else { return };
-        if run.crash.is_none() {
-            let chances = run.first_chances.remove(&tid).unwrap_or_default();
-            crash = with_first_chance(crash, chances, masks);
-            if crash.through_handler {
-                let address = crash.siginfo.known().and_then(|info| info.address);
-                crash.address_map = around(&procfs::maps(tid), address);
-            }
-            run.crash = Some(crash);
+        let chances = run.first_chances.remove(&tid).unwrap_or_default();
+        crash = with_first_chance(crash, chances, masks);
+        if crash.through_handler {
+            let address = crash.siginfo.known().and_then(|info| info.address);
+            crash.address_map = around(&procfs::maps(tid), address);
         }
+        run.keep_crash(crash);
     }
 
     /// A handler may end the process by the same signal: then it is the asker's.

@@ -14,11 +14,12 @@ use hotfire_sys::signal::{
 };
 use hotfire_sys::{
     Dispositions, Held, Program, Stop, SysError, Tracee, WaitEvent, become_subreaper, end_process,
-    monotonic_ns, output_pipe, same_file, send_signal, stop_this_process,
+    monotonic_ns, output_pipe, same_file, send_signal, stop_this_process, written_file,
 };
 
 use super::output::Collector;
 use super::protocol::{HostProgram, Job};
+use super::reports::written_since;
 use super::run::Run;
 use super::supervisor::{Manners, Supervisor};
 use super::tasks::Role;
@@ -164,6 +165,10 @@ fn between(
     if stream.is_terminal() {
         return Ok((None, Collector::nothing()));
     }
+    if let Some((file, start)) = written_file(stream.as_fd()) {
+        // It may seek there, or ask how long it is.
+        return Ok((None, Collector::of_file(file, start)));
+    }
     let Ok(onward) = stream.as_fd().try_clone_to_owned() else {
         // It is closed; so it is for the command.
         return Ok((None, Collector::nothing()));
@@ -184,7 +189,13 @@ impl Supervisor {
         keeps_leftovers: bool,
         held: &Held,
     ) -> Result<Observation, SysError> {
+        let begun = std::time::SystemTime::now();
         self.watch();
+        if let (Some(run), Ok(folder)) = (&mut self.run, std::env::current_dir())
+            && (run.crash.is_some() || run.stall.is_some())
+        {
+            run.handler_reports = written_since(&folder, begun);
+        }
         self.wait_for_leftovers();
         let timed_out = self.run.as_ref().is_some_and(|run| run.stall.is_some());
         if keeps_leftovers && !timed_out {

@@ -13,6 +13,7 @@ mod nursery;
 mod output;
 mod perform;
 mod protocol;
+mod reports;
 mod run;
 mod stacks;
 mod stall;

@@ -4,7 +4,9 @@
 //! stays in the pipe, so that the command waits for it as it would without us.
 
 use std::collections::VecDeque;
+use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileExt;
 
 use hotfire_sys::{ReadEnd, write_if_ready};
 
@@ -27,6 +29,15 @@ pub(super) struct Collector {
     tail: VecDeque<u8>,
     bytes: u64,
     passed_on: Option<Onward>,
+    written: Option<Written>,
+}
+
+/// A file that the command itself writes to: its begin and end are read once it has.
+#[derive(Debug)]
+struct Written {
+    file: File,
+    /// What stood there before ends here.
+    start: u64,
 }
 
 /// Where a stream goes on to.
@@ -44,7 +55,19 @@ impl Collector {
 
     /// Of a stream that goes elsewhere: nothing is seen of it.
     pub(super) fn nothing() -> Self {
-        Self { pipe: None, head: Vec::new(), tail: VecDeque::new(), bytes: 0, passed_on: None }
+        Self {
+            pipe: None,
+            head: Vec::new(),
+            tail: VecDeque::new(),
+            bytes: 0,
+            passed_on: None,
+            written: None,
+        }
+    }
+
+    /// Of a stream that goes to this file, from this place on.
+    pub(super) fn of_file(file: File, start: u64) -> Self {
+        Self { written: Some(Written { file, start }), ..Self::nothing() }
     }
 
     /// Of a stream that goes on to `to`.
@@ -117,9 +140,26 @@ impl Collector {
         self.tail.drain(..excess);
     }
 
+    fn keep_file(&mut self, written: &Written) -> std::io::Result<()> {
+        let end = written.file.metadata()?.len();
+        let mut buffer = vec![0; KEPT_BYTES];
+        let head = written.file.read_at(&mut buffer, written.start)?;
+        self.keep(buffer.get(..head).unwrap_or_default());
+        let behind_head = written.start.saturating_add(head as u64);
+        let tail_start = end.saturating_sub(KEPT_BYTES as u64).max(behind_head);
+        let tail = written.file.read_at(&mut buffer, tail_start)?;
+        self.keep(buffer.get(..tail).unwrap_or_default());
+        self.bytes = end.saturating_sub(written.start);
+        Ok(())
+    }
+
     /// What was collected.
     pub(super) fn finish(mut self) -> Stream {
         self.take();
+        if let Some(written) = self.written.take() {
+            // What cannot be read any more is not shown.
+            let _ = self.keep_file(&written);
+        }
         let tail: Vec<u8> = self.tail.into_iter().collect();
         Stream {
             head: String::from_utf8_lossy(&self.head).into_owned(),
@@ -152,6 +192,20 @@ mod tests {
         assert!(stream.head.starts_with("first x") && stream.head.len() == KEPT_BYTES);
         assert!(stream.tail.ends_with("x last") && stream.tail.len() == KEPT_BYTES);
         drop(write);
+    }
+
+    #[test]
+    fn of_a_file_head_and_tail_are_read() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"before ").unwrap();
+        let collector = Collector::of_file(file.try_clone().unwrap(), 7);
+        file.write_all(b"first ").unwrap();
+        file.write_all(&vec![b'x'; 200_000]).unwrap();
+        file.write_all(b" last").unwrap();
+        let stream = collector.finish();
+        assert_eq!(stream.bytes, 6 + 200_000 + 5);
+        assert!(stream.head.starts_with("first x") && stream.head.len() == KEPT_BYTES);
+        assert!(stream.tail.ends_with("x last") && stream.tail.len() == KEPT_BYTES);
     }
 
     #[test]

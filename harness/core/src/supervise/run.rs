@@ -13,8 +13,12 @@ use super::output::Collector;
 use super::protocol::Job;
 use super::stall::Sampler;
 use crate::observe::{
-    Crash, Descendant, DescendantEnd, Ending, Fact, LaunchMode, NO_HOST, Observation, Output, Stall,
+    Crash, Descendant, DescendantEnd, Ending, Fact, HandlerReport, LaunchMode, NO_HOST,
+    Observation, Output, Stall,
 };
+
+/// Deaths of further processes that are kept.
+const MORE_CRASHES_MAX: usize = 8;
 
 /// A run from its request to its observation.
 #[derive(Debug)]
@@ -35,6 +39,8 @@ pub(super) struct Run {
     pub(super) crash: Option<Crash>,
     /// Signals by which others asked the child to end, and which it handles.
     pub(super) asked_to_end: Vec<i32>,
+    pub(super) more_crashes: Vec<Crash>,
+    pub(super) handler_reports: Vec<HandlerReport>,
     pub(super) first_chances: BTreeMap<i32, Vec<Crash>>,
     pub(super) descendants: Vec<Descendant>,
     /// More processes were made than are listed.
@@ -92,6 +98,8 @@ impl Run {
             has_program: false,
             crash: None,
             asked_to_end: Vec::new(),
+            more_crashes: Vec::new(),
+            handler_reports: Vec::new(),
             first_chances: BTreeMap::new(),
             descendants: Vec::new(),
             descendants_cut: false,
@@ -109,6 +117,22 @@ impl Run {
     /// Whether all that was read of its output has gone on to its reader.
     pub(super) fn is_passed_on(&self) -> bool {
         self.stdout.onward().is_none() && self.stderr.onward().is_none()
+    }
+
+    /// Whether a death tells something new: the first of all; of a command, one of each process.
+    pub(super) fn wants(&self, crash: &Crash) -> bool {
+        let Some(first) = &self.crash else { return true };
+        let mut known = std::iter::once(first).chain(&self.more_crashes);
+        self.is_command()
+            && self.more_crashes.len() < MORE_CRASHES_MAX
+            && known.all(|other| other.victim.pid != crash.victim.pid)
+    }
+
+    pub(super) fn keep_crash(&mut self, crash: Crash) {
+        match &self.crash {
+            None => self.crash = Some(crash),
+            Some(_) => self.more_crashes.push(crash),
+        }
     }
 
     /// Whether a command of the user's own is run.
@@ -181,6 +205,8 @@ impl Run {
             ending,
             crash: self.crash,
             asked_to_end: self.asked_to_end,
+            more_crashes: self.more_crashes,
+            handler_reports: self.handler_reports,
             stall: self.stall,
             descendants: self.descendants,
             output: Output { stdout: self.stdout.finish(), stderr: self.stderr.finish() },
@@ -239,6 +265,8 @@ pub(crate) fn not_started(job: &Job, ending: Ending) -> Observation {
         ending,
         crash: None,
         asked_to_end: Vec::new(),
+        more_crashes: Vec::new(),
+        handler_reports: Vec::new(),
         stall: None,
         descendants: Vec::new(),
         output: Output::default(),
