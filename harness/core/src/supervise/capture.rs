@@ -13,6 +13,7 @@ use super::tasks::Role;
 use crate::observe::{
     AddressMap, Crash, Fact, Location, Mapping, Registers, SignalInfo, Thread, Victim, Wait,
 };
+use crate::unwind::LiveMemory;
 
 /// Bytes read at the program counter.
 const INSTRUCTION_BYTES: usize = 16;
@@ -146,7 +147,9 @@ impl Supervisor {
             signal,
             instruction,
             location: match &maps {
-                Ok(maps) => fact(self.symbolizer.locate(maps, registers.rip)),
+                Ok(maps) => {
+                    fact(self.symbolizer.locate(maps, &mut LiveMemory::new(tid), registers.rip))
+                }
                 Err(error) => Fact::Unavailable(unread(*error)),
             },
             address_map: around(&maps, siginfo.address),

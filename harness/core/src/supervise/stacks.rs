@@ -8,8 +8,9 @@ use hotfire_sys::Tracee;
 use hotfire_sys::procfs::MapLine;
 
 use super::supervisor::Supervisor;
-use crate::observe::{Fact, FoundBy, FrameCycle, FrameRecord, OmittedFrames, StackRecord, Thread};
-use crate::symbolize::Symbolizer;
+use crate::observe::{
+    Fact, FoundBy, FrameCycle, FrameRecord, Location, OmittedFrames, StackRecord, Thread,
+};
 use crate::unwind::{EndReason, Frame, LiveMemory, Mappings, Registers, Stack};
 
 impl Supervisor {
@@ -35,21 +36,41 @@ impl Supervisor {
             let stack = || if stands() { walk(tid) } else { Err(RUNS_ON.to_owned()) };
             stacks.entry(tid).or_insert_with(stack);
         }
+        let frames = stacks.values().flatten().flat_map(|stack| &stack.frames);
+        let frames: Vec<Frame> = frames.copied().collect();
+        // All at once: a file's symbols are looked through once for all threads.
+        let memory = &mut LiveMemory::new(reader);
+        let mut places = self.symbolizer.locate_frames(maps, memory, &frames).into_iter();
+        let mut named = |stack: Result<Stack, String>| match stack {
+            Ok(stack) => Fact::Known(record(&stack, &mut places)),
+            Err(reason) => Fact::Unavailable(reason),
+        };
+        // In the order of their frames.
+        let mut stacks: BTreeMap<i32, Fact<StackRecord>> =
+            stacks.into_iter().map(|(tid, stack)| (tid, named(stack))).collect();
         for thread in threads {
-            thread.stack = match stacks.remove(&thread.tid) {
-                Some(Ok(stack)) => Fact::Known(named(&stack, maps, &mut self.symbolizer)),
-                Some(Err(reason)) => Fact::Unavailable(reason),
-                None => continue,
-            };
+            if let Some(stack) = stacks.remove(&thread.tid) {
+                thread.stack = stack;
+            }
+        }
+        for note in self.symbolizer.take_notes() {
+            self.soft_error(format!("names: {note}"));
         }
     }
 }
 
 const RUNS_ON: &str = "the thread did not stop in time";
 
-fn named(stack: &Stack, maps: &[MapLine], symbolizer: &mut Symbolizer) -> StackRecord {
+type Located = Result<Location, String>;
+
+fn record(stack: &Stack, places: &mut impl Iterator<Item = Located>) -> StackRecord {
     StackRecord {
-        frames: stack.frames.iter().map(|frame| record(frame, maps, symbolizer)).collect(),
+        frames: stack
+            .frames
+            .iter()
+            .zip(places)
+            .map(|(frame, at)| frame_record(frame, at))
+            .collect(),
         omitted: stack
             .omitted
             .map(|hole| OmittedFrames { before: hole.before, frames: hole.frames }),
@@ -62,13 +83,13 @@ fn named(stack: &Stack, maps: &[MapLine], symbolizer: &mut Symbolizer) -> StackR
     }
 }
 
-fn record(frame: &Frame, maps: &[MapLine], symbolizer: &mut Symbolizer) -> FrameRecord {
+fn frame_record(frame: &Frame, location: Located) -> FrameRecord {
     FrameRecord {
         pc: frame.pc,
         found_by: frame.found_by,
         doubtful: frame.doubtful || frame.found_by == FoundBy::Scan,
         signal_trampoline: frame.signal_trampoline,
-        location: match symbolizer.locate_frame(maps, frame) {
+        location: match location {
             Ok(location) => Fact::Known(location),
             Err(reason) => Fact::Unavailable(reason),
         },

@@ -1,118 +1,199 @@
-//! Places in a process's code, by its mappings. What was read of a file is kept for the next run.
+//! Places in a process's code, by its mappings, with the names of their functions.
+//!
+//! All places that are asked for together cost one pass over each file's symbols.
+//! Deliberately absent: what is read of files (`modules`, `names`).
 
-use std::collections::BTreeMap;
-use std::rc::Rc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use hotfire_sys::procfs::MapLine;
 
-use super::elf::Elf;
+use super::debug_file::DebugFolder;
+use super::demangle::demangle;
+use super::mapped::{Mapped, resolve};
+use super::modules::{ModuleId, Modules, hex};
+use super::names::{Place, Search, Table};
 use crate::observe::Location;
-use crate::unwind::Frame;
+use crate::unwind::{Frame, Memory, Sections, Shifted};
 
-/// The most files kept.
-const FILES_MAX: usize = 256;
+/// What is said of a file whose names were not all looked at.
+const CUT: &str = "has more symbols than are looked at";
 
-/// Knows the files that it has met, by path and inode.
+/// Names places; knows the files that it has met, and names that it has found.
 #[derive(Debug, Default)]
 pub struct Symbolizer {
-    files: BTreeMap<(String, u64), Option<Rc<Elf>>>,
+    modules: Modules,
+    notes: BTreeSet<String>,
 }
+
+/// A place that is asked for: where to look, and where its function begins in the process.
+type Wanted = (u64, Option<u64>);
 
 impl Symbolizer {
-    /// The place of a program counter.
+    /// One that looks for separate debug files below this folder instead of `/usr/lib/debug`.
+    #[must_use]
+    pub fn with_debug_folder(folder: PathBuf) -> Self {
+        let mut symbolizer = Self::default();
+        symbolizer.modules.debug_folder = DebugFolder::new(folder);
+        symbolizer
+    }
+
+    /// How often symbols of a file were looked through.
+    #[cfg(test)]
+    pub(super) fn passes(&self) -> u64 {
+        self.modules.passes
+    }
+
+    /// Why names are missing, by file: lowercase fragments, each once.
+    pub fn take_notes(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notes).into_iter().collect()
+    }
+
+    /// The place of a program counter of a process with these mappings and this memory.
     ///
     /// # Errors
     /// A lowercase fragment: the address lies in no file.
-    pub fn locate(&mut self, maps: &[MapLine], pc: u64) -> Result<Location, String> {
-        let map = maps
-            .iter()
-            .find(|map| (map.start..map.end).contains(&pc))
-            .ok_or_else(|| format!("no mapping holds {pc:#x}"))?;
-        if !map.path.starts_with('/') {
-            let what = if map.path.is_empty() { "anonymous memory" } else { &map.path };
-            return Err(format!("{pc:#x} lies in {what}"));
-        }
-        let file_offset = pc - map.start + map.offset;
-        let elf = self.file(map);
-        let address = elf.as_ref().and_then(|elf| elf.address_of(file_offset));
-        let function = address.and_then(|address| elf.as_ref()?.function_at(address)).map(demangle);
-        Ok(Location {
-            pc,
-            module: map.path.clone(),
-            build_id: elf.as_ref().and_then(|elf| elf.build_id.clone()),
-            offset: address.unwrap_or(file_offset),
-            function,
-            function_start: None,
-        })
+    pub fn locate(
+        &mut self,
+        maps: &[MapLine],
+        memory: &mut dyn Memory,
+        pc: u64,
+    ) -> Result<Location, String> {
+        let located = self.locate_all(maps, memory, &[(pc, None)]).pop();
+        located.unwrap_or_else(|| Err(unmapped(pc)))
     }
 
-    /// The place of a frame.
+    /// The places of frames, in their order.
     ///
     /// # Errors
-    /// A lowercase fragment: the address lies in no file.
-    pub fn locate_frame(&mut self, maps: &[MapLine], frame: &Frame) -> Result<Location, String> {
-        let behind = frame.pc.wrapping_sub(frame.lookup_address());
-        let location = self.locate(maps, frame.lookup_address())?;
-        let offset = location.offset.wrapping_add(behind);
-        let into = |start: u64| offset.wrapping_sub(frame.pc.wrapping_sub(start));
-        let function_start = frame.function_start.map(into);
-        Ok(Location { pc: frame.pc, offset, function_start, ..location })
-    }
-
-    fn file(&mut self, map: &MapLine) -> Option<Rc<Elf>> {
-        if self.files.len() >= FILES_MAX {
-            self.files.clear();
-        }
-        self.files
-            .entry((map.path.clone(), map.inode))
-            .or_insert_with(|| Elf::read(&map.path).map(Rc::new))
-            .clone()
-    }
-}
-
-/// A C++ or Rust name for people; other names stay as they are. Cut at 300 characters.
-fn demangle(name: &str) -> String {
-    let readable = rustc_demangle::try_demangle(name)
-        .map(|symbol| format!("{symbol:#}"))
-        .ok()
-        .or_else(|| cpp_demangle::Symbol::new(name).ok()?.demangle().ok())
-        .unwrap_or_else(|| name.to_owned());
-    readable.chars().take(300).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn finds_its_own_function_and_build_id() {
-        let maps = hotfire_sys::procfs::maps(i32::try_from(std::process::id()).unwrap()).unwrap();
-        let pc = Symbolizer::locate as *const () as usize as u64 + 4;
-        let place = Symbolizer::default().locate(&maps, pc).unwrap();
-        assert!(place.function.unwrap().contains("Symbolizer"), "wrong function");
-        assert!(place.build_id.is_none_or(|id| id.len() >= 16));
-    }
-
-    #[test]
-    fn unmapped_and_anonymous_places_say_so() {
-        let map = MapLine {
-            start: 0x1000,
-            end: 0x2000,
-            permissions: "rw-p".into(),
-            offset: 0,
-            device: (0, 0),
-            inode: 0,
-            path: String::new(),
+    /// Of each, a lowercase fragment: its address lies in no file.
+    pub fn locate_frames(
+        &mut self,
+        maps: &[MapLine],
+        memory: &mut dyn Memory,
+        frames: &[Frame],
+    ) -> Vec<Result<Location, String>> {
+        let wanted: Vec<Wanted> =
+            frames.iter().map(|frame| (frame.lookup_address(), frame.function_start)).collect();
+        let located = self.locate_all(maps, memory, &wanted);
+        let at_frame = |(frame, place): (&Frame, Result<Location, String>)| {
+            let behind = frame.pc.wrapping_sub(frame.lookup_address());
+            let place = place?;
+            Ok(Location { pc: frame.pc, offset: place.offset.wrapping_add(behind), ..place })
         };
-        let mut symbolizer = Symbolizer::default();
-        let maps = std::slice::from_ref(&map);
-        assert!(symbolizer.locate(maps, 0x1800).unwrap_err().contains("anonymous"));
-        assert!(symbolizer.locate(maps, 0x9000).unwrap_err().contains("no mapping"));
+        frames.iter().zip(located).map(at_frame).collect()
     }
 
-    #[test]
-    fn names_are_demangled() {
-        assert_eq!(demangle("_ZN3foo3barEv"), "foo::bar()");
-        assert_eq!(demangle("main"), "main");
+    fn locate_all(
+        &mut self,
+        maps: &[MapLine],
+        memory: &mut dyn Memory,
+        wanted: &[Wanted],
+    ) -> Vec<Result<Location, String>> {
+        self.modules.trim();
+        let mut order: Vec<&MapLine> = maps.iter().collect();
+        order.sort_by_key(|map| map.start);
+        let at = |address: u64| {
+            let behind = order.partition_point(|map| map.start <= address);
+            order.get(behind.checked_sub(1)?).copied().filter(|map| address < map.end)
+        };
+        // By where a mapping begins.
+        let mut mapped: BTreeMap<u64, Mapped> = BTreeMap::new();
+        let mut asked: BTreeMap<ModuleId, BTreeSet<Place>> = BTreeMap::new();
+        for (address, function_start) in wanted {
+            let Some(map) = at(*address) else { continue };
+            let found = mapped
+                .entry(map.start)
+                .or_insert_with(|| resolve(&mut self.modules, &order, memory, map));
+            if let Some((id, _)) = &found.module {
+                let place = found.place(*address, *function_start);
+                asked.entry(*id).or_default().insert(place);
+            }
+        }
+        let names = self.names(&mapped, asked);
+        for found in mapped.values() {
+            self.notes.extend(found.note.clone());
+        }
+        let locate = |(address, function_start): &Wanted| {
+            let map = at(*address).ok_or_else(|| unmapped(*address))?;
+            let found = mapped.get(&map.start).ok_or_else(|| unmapped(*address))?;
+            let place = found.place(*address, *function_start);
+            let named = |(id, _): &(ModuleId, _)| names.get(&(*id, place)).cloned().flatten();
+            let function = match &found.module {
+                Some(module) => named(module),
+                None if found.path == VDSO => vdso_name(memory, found.bias, place),
+                None => None,
+            };
+            found.location(map, place, *address, function)
+        };
+        wanted.iter().map(locate).collect()
+    }
+
+    /// The names of all places that are asked for, a pass for each file at most.
+    fn names(
+        &mut self,
+        mapped: &BTreeMap<u64, Mapped>,
+        asked: BTreeMap<ModuleId, BTreeSet<Place>>,
+    ) -> BTreeMap<(ModuleId, Place), Option<String>> {
+        let mut names = BTreeMap::new();
+        for (id, places) in asked {
+            let of_module = |found: &&Mapped| found.module.as_ref().is_some_and(|it| it.0 == id);
+            let Some(found) = mapped.values().find(of_module) else { continue };
+            let Some((_, file)) = &found.module else { continue };
+            let places: Vec<Place> = places.into_iter().collect();
+            let (found_names, is_whole) = self.modules.names(id, (&found.path, file), &places);
+            if !is_whole {
+                self.notes.insert(format!("{} {CUT}", found.path));
+            }
+            names.extend(places.into_iter().map(|place| (id, place)).zip(found_names));
+        }
+        names
+    }
+}
+
+fn unmapped(address: u64) -> String {
+    format!("no mapping holds {address:#x}")
+}
+
+/// The kernel's own library has no file; all of it is in memory.
+pub(super) const VDSO: &str = "[vdso]";
+
+fn vdso_name(memory: &mut dyn Memory, bias: u64, place: Place) -> Option<String> {
+    let mut source = Shifted { memory, by: bias };
+    let sections = Sections::read(&mut source)?;
+    let places = [place];
+    let mut search = Search::new(&places);
+    for table in Table::of(&sections) {
+        search.table(&mut source, &table, 0);
+    }
+    let names = search.finish(&mut |_, place, buffer| source.read(place, buffer));
+    names.into_iter().next().flatten().as_deref().map(demangle)
+}
+
+impl Mapped {
+    fn place(&self, address: u64, function_start: Option<u64>) -> Place {
+        let linked = |address: u64| address.wrapping_sub(self.bias);
+        Place { address: linked(address), function_start: function_start.map(linked) }
+    }
+
+    fn location(
+        &self,
+        map: &MapLine,
+        place: Place,
+        address: u64,
+        function: Option<String>,
+    ) -> Result<Location, String> {
+        if !map.path.starts_with('/') && map.path != VDSO {
+            let what = if map.path.is_empty() { "anonymous memory" } else { &map.path };
+            return Err(format!("{address:#x} lies in {what}"));
+        }
+        Ok(Location {
+            pc: address,
+            module: map.path.clone(),
+            build_id: self.build_id.as_deref().map(hex),
+            offset: place.address,
+            function,
+            function_start: place.function_start,
+        })
     }
 }

@@ -9,14 +9,12 @@ use std::os::unix::fs::FileExt;
 use super::bytes::{array, u16_at, u32_at, u64_at};
 use super::lookup::Search;
 use super::memory::{Memory, read_exact};
+use super::sections::Sections;
 
 const HEADER_BYTES: usize = 64;
 const PROGRAM_HEADER_BYTES: usize = 56;
-const SECTION_HEADER_BYTES: usize = 64;
-/// Program headers, sections, bytes of their names, and bytes of notes that are looked at.
+/// Program headers, and bytes of notes, that are looked at.
 const PROGRAM_HEADERS_MAX: usize = 512;
-const SECTIONS_MAX: usize = 4_096;
-const NAMES_BYTES_MAX: usize = 256 * 1024;
 const NOTES_BYTES_MAX: usize = 4_096;
 const BUILD_ID_BYTES_MAX: usize = 64;
 
@@ -31,46 +29,50 @@ const NOTE_BUILD_ID: u32 = 3;
 
 /// What an ELF file says of itself. Addresses are as linked, without the bias of a process.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Headers {
-    pub(super) segments: Vec<Segment>,
+pub(crate) struct Headers {
+    pub(crate) segments: Vec<Segment>,
     /// `.eh_frame_hdr`.
     pub(super) search_table: Option<Extent>,
     /// `.eh_frame`; known only where it has no search table.
     pub(super) entries: Option<Extent>,
-    pub(super) build_id: Option<Vec<u8>>,
+    pub(crate) build_id: Option<Vec<u8>>,
 }
 
 /// A part of the file that is loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Segment {
-    pub(super) offset: u64,
-    pub(super) file_bytes: u64,
-    pub(super) address: u64,
-    pub(super) executable: bool,
+pub(crate) struct Segment {
+    pub(crate) offset: u64,
+    pub(crate) file_bytes: u64,
+    pub(crate) address: u64,
+    pub(crate) executable: bool,
 }
 
 /// A range of addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Extent {
+pub(crate) struct Extent {
     pub(super) address: u64,
     pub(super) bytes: u64,
 }
 
 impl Headers {
     /// Of a file.
-    pub(super) fn of_file(file: &File) -> Option<Self> {
+    pub(crate) fn of_file(file: &File) -> Option<Self> {
         let mut whole = WholeFile(file);
         let (mut headers, notes) = Self::parse(&mut whole)?;
         headers.build_id = build_id(&mut FileImage { file, segments: &headers.segments }, &notes);
         if headers.search_table.is_none() {
-            headers.entries = section(&mut whole, b".eh_frame\0");
+            let sections = Sections::read(&mut whole);
+            headers.entries = sections
+                .as_ref()
+                .and_then(|all| all.named(b".eh_frame"))
+                .map(|section| Extent { address: section.address, bytes: section.bytes });
         }
         Some(headers)
     }
 
     /// Of an image in memory that begins at `start`. Returns its bias, too: what to add to an
     /// address as linked.
-    pub(super) fn of_memory(memory: &mut dyn Memory, start: u64) -> Option<(Self, u64)> {
+    pub(crate) fn of_memory(memory: &mut dyn Memory, start: u64) -> Option<(Self, u64)> {
         let mut shifted = Shifted { memory: &mut *memory, by: start };
         let (mut headers, notes) = Self::parse(&mut shifted)?;
         let first = headers.segments.iter().find(|segment| segment.offset == 0)?;
@@ -125,7 +127,7 @@ impl Headers {
     }
 
     /// What to add to addresses as linked where the file's byte `offset` is mapped at `address`.
-    pub(super) fn bias(&self, offset: u64, address: u64, executable: bool) -> Option<u64> {
+    pub(crate) fn bias(&self, offset: u64, address: u64, executable: bool) -> Option<u64> {
         // A page at the seam of two segments is mapped twice; permissions tell which it is.
         let covers = |segment: &&Segment| {
             let first = segment.offset & !0xfff;
@@ -140,33 +142,12 @@ impl Headers {
     }
 }
 
-fn header(source: &mut dyn Memory) -> Option<[u8; HEADER_BYTES]> {
+/// The first bytes of a file that this reader knows.
+pub(super) fn header(source: &mut dyn Memory) -> Option<[u8; HEADER_BYTES]> {
     let mut header = [0; HEADER_BYTES];
     read_exact(source, 0, &mut header)?;
     let known = header.starts_with(&IDENT) && u16_at(&header, 18)? == MACHINE;
     known.then_some(header)
-}
-
-/// A section by its name, which ends with a NUL.
-fn section(source: &mut dyn Memory, name: &[u8]) -> Option<Extent> {
-    let header = header(source)?;
-    let (table, count) = (u64_at(&header, 40)?, usize::from(u16_at(&header, 60)?));
-    if usize::from(u16_at(&header, 58)?) != SECTION_HEADER_BYTES {
-        return None;
-    }
-    let mut sections = vec![0; count.min(SECTIONS_MAX) * SECTION_HEADER_BYTES];
-    read_exact(source, table, &mut sections)?;
-    let mut sections = sections.chunks_exact(SECTION_HEADER_BYTES);
-    let of_names = sections.clone().nth(usize::from(u16_at(&header, 62)?))?;
-    let length = usize::try_from(u64_at(of_names, 32)?).ok()?.min(NAMES_BYTES_MAX);
-    let mut names = vec![0; length];
-    read_exact(source, u64_at(of_names, 24)?, &mut names)?;
-    let has_name = |section: &&[u8]| {
-        let place = u32_at(section, 0).and_then(|place| names.get(place as usize..));
-        place.is_some_and(|rest| rest.starts_with(name))
-    };
-    let found = sections.find(has_name)?;
-    Some(Extent { address: u64_at(found, 16)?, bytes: u64_at(found, 32)? })
 }
 
 /// The build-id among notes; `source` has bytes at their addresses as linked.
@@ -192,7 +173,8 @@ fn note(mut rest: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// A file's bytes at their offsets.
-struct WholeFile<'a>(&'a File);
+#[derive(Debug)]
+pub(crate) struct WholeFile<'a>(pub(crate) &'a File);
 
 impl Memory for WholeFile<'_> {
     fn read(&mut self, address: u64, buffer: &mut [u8]) -> usize {
@@ -230,9 +212,9 @@ impl Memory for FileImage<'_> {
 }
 
 /// Memory whose addresses begin elsewhere.
-pub(super) struct Shifted<'a> {
-    pub(super) memory: &'a mut dyn Memory,
-    pub(super) by: u64,
+pub(crate) struct Shifted<'a> {
+    pub(crate) memory: &'a mut dyn Memory,
+    pub(crate) by: u64,
 }
 
 impl Memory for Shifted<'_> {

@@ -30,12 +30,18 @@ mod mappings;
 mod memory;
 mod process;
 mod rows;
+mod sections;
 mod stack;
 mod step;
 mod x86_64;
 
+pub(crate) use bytes::{u16_at, u32_at, u64_at};
+#[cfg(test)]
+pub(crate) use image::Segment;
+pub(crate) use image::{Headers, Shifted, WholeFile};
 pub use mappings::Mappings;
 pub use memory::{LiveMemory, Memory};
 pub use process::{StoppedProcess, Unwinder};
+pub(crate) use sections::Sections;
 pub use stack::{Cycle, EndReason, Frame, Limits, Omitted, Stack};
 pub use x86_64::Registers;

@@ -1,0 +1,176 @@
+//! Files that were read for names, kept from run to run. Whoever crashes again at the same place
+//! of the same build is named without a look into a file.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use hotfire_sys::{FileIdentity, file_identity, open_regular};
+
+use super::debug_file::DebugFolder;
+use super::demangle::demangle;
+use super::names::{Place, Search, Table};
+use crate::unwind::{Headers, Memory, Sections, WholeFile};
+
+/// Files that are kept, and names of each.
+const MODULES_MAX: usize = 256;
+const NAMES_MAX: usize = 16_384;
+
+/// Names a file in the cache.
+pub(super) type ModuleId = u64;
+
+/// The files that were met.
+#[derive(Debug, Default)]
+pub(super) struct Modules {
+    modules: BTreeMap<ModuleId, Module>,
+    by_file: BTreeMap<FileIdentity, ModuleId>,
+    by_build: BTreeMap<Build, ModuleId>,
+    next: ModuleId,
+    pub(super) debug_folder: DebugFolder,
+    /// How often symbols of a file were looked through.
+    pub(super) passes: u64,
+}
+
+/// What a build is known by, wherever it lies: its id, and how much of its names was left.
+type Build = (Vec<u8>, Vec<Table>);
+
+/// An ELF file, as far as names need it.
+#[derive(Debug)]
+pub(super) struct Module {
+    pub(super) headers: Headers,
+    tables: Vec<Table>,
+    /// The debug file and its tables; looked for when first needed.
+    debug: Option<Option<(PathBuf, Vec<Table>)>>,
+    /// By address as linked.
+    names: BTreeMap<Place, Option<String>>,
+}
+
+impl Modules {
+    /// The module of an opened file; `None` where it is no ELF file.
+    pub(super) fn of_file(&mut self, file: &File) -> Option<ModuleId> {
+        let identity = file_identity(file).ok()?;
+        if let Some(known) = self.by_file.get(&identity) {
+            return Some(*known);
+        }
+        let headers = Headers::of_file(file)?;
+        let sections = Sections::read(&mut WholeFile(file)).unwrap_or_default();
+        let tables = Table::of(&sections);
+        let build = headers.build_id.clone().map(|id| (id, tables.clone()));
+        let known = build.as_ref().and_then(|build| self.by_build.get(build)).copied();
+        let same = |module: &Module| module.headers == headers;
+        let known = known.filter(|known| self.modules.get(known).is_some_and(same));
+        let id = known.unwrap_or_else(|| {
+            self.next += 1;
+            let module = Module { headers, tables, debug: None, names: BTreeMap::new() };
+            self.modules.insert(self.next, module);
+            self.next
+        });
+        self.by_file.insert(identity, id);
+        if let Some(build) = build {
+            self.by_build.insert(build, id);
+        }
+        Some(id)
+    }
+
+    /// Makes room, not while places are looked up: they would lose their files. All at once: it
+    /// costs no more than a few more passes.
+    pub(super) fn trim(&mut self) {
+        if self.modules.len() >= MODULES_MAX || self.by_file.len() >= 4 * MODULES_MAX {
+            self.modules.clear();
+            self.by_file.clear();
+            self.by_build.clear();
+        }
+    }
+
+    pub(super) fn get(&self, id: ModuleId) -> Option<&Module> {
+        self.modules.get(&id)
+    }
+
+    /// The readable names of places, which are in order; false where a limit kept some back.
+    pub(super) fn names(
+        &mut self,
+        id: ModuleId,
+        (path, file): (&str, &File),
+        places: &[Place],
+    ) -> (Vec<Option<String>>, bool) {
+        let Some(module) = self.modules.get_mut(&id) else {
+            return (vec![None; places.len()], true);
+        };
+        let unknown = |place: &&Place| !module.names.contains_key(*place);
+        let unknown: Vec<Place> = places.iter().filter(unknown).copied().collect();
+        let mut is_whole = true;
+        if !unknown.is_empty() {
+            self.passes += 1;
+            if module.names.len() + unknown.len() > NAMES_MAX {
+                module.names.clear();
+            }
+            let (names, whole) = module.look_up((path, file), &self.debug_folder, &unknown);
+            is_whole = whole;
+            module.names.extend(unknown.into_iter().zip(names));
+        }
+        let name = |place: &Place| module.names.get(place).cloned().flatten();
+        (places.iter().map(name).collect(), is_whole)
+    }
+}
+
+impl Module {
+    fn look_up(
+        &mut self,
+        (path, file): (&str, &File),
+        folder: &DebugFolder,
+        places: &[Place],
+    ) -> (Vec<Option<String>>, bool) {
+        let mut search = Search::new(places);
+        let mut is_whole = true;
+        for table in &self.tables {
+            is_whole &= search.table(&mut WholeFile(file), table, 0);
+        }
+        let mut debug_file = None;
+        if !self.tables.iter().any(|table| table.is_whole) {
+            debug_file = self.debug_file((path, file), folder);
+            let tables = self.debug.iter().flatten().flat_map(|(_, tables)| tables);
+            if let Some(file) = &debug_file {
+                for table in tables {
+                    is_whole &= search.table(&mut WholeFile(file), table, 1);
+                }
+            }
+        }
+        let names = search.finish(&mut |which, place, buffer| match (which, &debug_file) {
+            (0, _) => WholeFile(file).read(place, buffer),
+            (_, Some(file)) => WholeFile(file).read(place, buffer),
+            (_, None) => 0,
+        });
+        let readable = names.into_iter().map(|name| name.as_deref().map(demangle));
+        (readable.collect(), is_whole)
+    }
+
+    fn debug_file(&mut self, (path, file): (&str, &File), folder: &DebugFolder) -> Option<File> {
+        match &self.debug {
+            Some(None) => None,
+            // What it says of itself was checked when it was found.
+            Some(Some((place, _))) => open_regular(place.to_str()?).ok(),
+            None => {
+                let found = folder.find(Path::new(path), file, self.headers.build_id.as_deref());
+                let with_tables = |(place, file): (PathBuf, File)| {
+                    let sections = Sections::read(&mut WholeFile(&file)).unwrap_or_default();
+                    ((place, Table::of(&sections)), file)
+                };
+                let (kept, file) = found.map(with_tables).unzip();
+                self.debug = Some(kept);
+                file
+            }
+        }
+    }
+}
+
+/// The build-id of an ELF file in hex; `None` when it has none or cannot be read.
+#[must_use]
+pub fn file_build_id(path: &str) -> Option<String> {
+    let headers = Headers::of_file(&open_regular(path).ok()?)?;
+    headers.build_id.as_deref().map(hex)
+}
+
+/// Bytes as text.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
