@@ -183,7 +183,13 @@ fn numbers(text: &str) -> Vec<i32> {
 /// It is gone (ESRCH), or has more mappings than are read (EFBIG).
 pub fn maps(tid: i32) -> Result<Vec<MapLine>, SysError> {
     let text = read_text(&format!("/proc/{tid}/maps"))?;
-    Ok(text.lines().filter_map(parse_map).collect())
+    Ok(parse_maps(&text))
+}
+
+/// The lines of a text in the form of `/proc/PID/maps`; what has another form is left out.
+#[must_use]
+pub fn parse_maps(text: &str) -> Vec<MapLine> {
+    text.lines().filter_map(parse_map).collect()
 }
 
 fn parse_map(line: &str) -> Option<MapLine> {

@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# Fuzzes Hotfire's readers of what others write: each target for SECONDS (default 60), from seeds that
+# this script takes from the machine. Prints one line per target; the exit status is 1 when one fails.
+# Needs a nightly toolchain and cargo-fuzz, which is built into .cache/tools where it is missing.
+#
+#   scripts/fuzz.sh [SECONDS] [TARGET]…
+set -euo pipefail
+cd "$(dirname "$0")/.."
+seconds="${1:-60}"
+shift || true
+export PATH="$PWD/.cache/tools/bin:$PATH"
+if ! rustup toolchain list 2>/dev/null | grep -q '^nightly'; then
+  echo "SKIP fuzz: no nightly toolchain is here; help: rustup toolchain install nightly"
+  exit 0
+fi
+if ! cargo fuzz --version >/dev/null 2>&1; then
+  cargo install --quiet --root .cache/tools cargo-fuzz --version 0.13.2
+fi
+targets=("$@")
+if [ ${#targets[@]} -eq 0 ]; then
+  mapfile -t targets < <(sed -n 's/^name = "\(.*\)"$/\1/p' fuzz/Cargo.toml | grep -v '^hotfire-fuzz$')
+fi
+seed() {
+  mkdir -p "fuzz/corpus/$1"
+  case "$1" in
+    elf_file) cp -n /bin/true "fuzz/corpus/elf_file/true" ;;
+    maps_text) cat /proc/self/maps > "fuzz/corpus/maps_text/self" ;;
+    recorder) head -c 65536 /dev/zero > "fuzz/corpus/recorder/zero" ;;
+    unwind_memory) { head -c 16 /dev/zero; head -c 8192 /bin/true; } > "fuzz/corpus/unwind_memory/head" ;;
+  esac
+}
+failed=0
+for target in "${targets[@]}"; do
+  seed "$target"
+  log="fuzz/corpus/$target.log"
+  if (cd fuzz && cargo +nightly fuzz run "$target" -- -max_total_time="$seconds" -timeout=10 \
+      -rss_limit_mb=2048 -print_final_stats=1) > "$log" 2>&1; then
+    runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
+    echo "PASS $target: $runs inputs in $seconds s"
+  else
+    echo "FAIL $target: the end of $log:"
+    tail -n 15 "$log"
+    failed=1
+  fi
+done
+exit "$failed"
