@@ -20,6 +20,7 @@ mod files;
 mod first;
 mod gate;
 mod github;
+mod healthy;
 mod interrupt;
 mod junit;
 mod keep;
@@ -62,6 +63,7 @@ fn main() -> ExitCode {
     let mut trials: Vec<Trial> = cases.concat().into_iter().map(trial).collect();
     trials.extend(junit::trials());
     trials.extend(llama::trials());
+    trials.extend(healthy::trials());
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 
