@@ -39,7 +39,7 @@ for target in "${targets[@]}"; do
     echo "PASS $target: $runs inputs in $seconds s"
   else
     echo "FAIL $target: the end of $log:"
-    tail -n 15 "$log"
+    grep -E "^error|^==|panicked|SUMMARY|ERROR: libFuzzer" -A4 "$log" | head -n 25
     failed=1
   fi
 done

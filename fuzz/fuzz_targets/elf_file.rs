@@ -37,7 +37,7 @@ fuzz_target!(|data: &[u8]| {
     let maps = [line];
     let mut symbolizer = Symbolizer::default();
     for place in [0, 0x1000, 0x1234, 0x4000, 0xff_ffff] {
-        let _ = symbolizer.locate(&maps, CODE + place);
+        let _ = symbolizer.locate(&maps, &mut Nothing, CODE + place);
         let registers =
             TraceRegisters { rip: CODE + place, rsp: 0x1000, rbp: 0x2000, general: [0; 14] };
         let mut unwinder = Unwinder::default();
