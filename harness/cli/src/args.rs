@@ -49,6 +49,8 @@ pub(crate) enum Verb {
     Replay(ReplayArgs),
     /// Run any command as it is, under watch, and tell the truth about its death
     Exec(ExecArgs),
+    /// Tell the truth about a death from its core file
+    Core(CoreArgs),
     /// List scenarios and engines, or what the built-in engine can do wrong
     List(ListArgs),
     /// Show a stored finding in full, or list what is stored
@@ -280,6 +282,34 @@ The command keeps its terminal, its folder, its environment and its open descrip
 Ctrl-Z reach it as they would without hotfire, and what is sent to hotfire is passed on.
 Exit status: with a finding 100, or --error-exitcode; without one the command's own, or 128 and the
 signal that ended it; 126 or 127 where it cannot be started; 97 where it may not be traced.";
+
+/// `hotfire core`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = CORE_STATUS)]
+pub(crate) struct CoreArgs {
+    /// The core file
+    pub(crate) file: PathBuf,
+    /// The program that died, where it is not (any more) at the place that the core names
+    #[arg(value_name = "EXE")]
+    pub(crate) program: Option<PathBuf>,
+    /// Also print the stacks of all threads, and the registers
+    #[arg(long)]
+    pub(crate) full: bool,
+    /// Write the report as JSON (docs/schema.json) to FILE
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// Write all that was seen to FILE, for whoever can mend it: `hotfire show FILE` opens it. It
+    /// holds no memory contents and no environment variables
+    #[arg(long, value_name = "FILE")]
+    pub(crate) bundle: Option<PathBuf>,
+}
+
+const CORE_STATUS: &str = "\
+Libraries and the program are read where the core names them, if they are still the same builds;
+what is not there, or is another build, is told. /proc/sys/kernel/core_pattern tells where cores go;
+where systemd keeps them: coredumpctl dump PID -o FILE.
+Exit status: with a finding 100; 0 where somebody asked the process to end; 2 where FILE is no core
+that can be read, or EXE no program; 4 where no signal had ended the process.";
 
 /// What becomes of processes that outlive a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

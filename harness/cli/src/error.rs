@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use hotfire_core::corefile::CoreError;
+
 /// Exit statuses that are not a verdict.
 pub(crate) mod status {
     /// The command line or a file that it names is wrong.
@@ -14,6 +16,8 @@ pub(crate) mod status {
     pub(crate) const SET_UP: u8 = 96;
     /// What is required could not be observed.
     pub(crate) const BLIND: u8 = 97;
+    /// There is a finding.
+    pub(crate) const FAILED: u8 = 100;
     /// A report could not be written.
     pub(crate) const REPORT: u8 = 110;
 }
@@ -69,6 +73,14 @@ pub(crate) enum CliError {
         count: usize,
         /// A line each.
         list: String,
+    },
+    /// A core file cannot be told of.
+    #[error("cannot tell of {path}: {error}\nhelp: {help}", path = path.display(), help = error.help())]
+    Core {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: CoreError,
     },
     /// Findings cannot be kept.
     #[error("cannot keep findings in {path}: {error}\nhelp: --out DIR names another folder", path = path.display())]
@@ -130,6 +142,8 @@ impl CliError {
             Self::Text(_) | Self::Read { .. } => status::USAGE,
             Self::NoFinding { .. } | Self::ManyFindings { .. } => status::USAGE,
             Self::SameFile { .. } => status::USAGE,
+            Self::Core { error: CoreError::NoDeath, .. } => status::NOTHING_RAN,
+            Self::Core { .. } => status::USAGE,
             Self::NotAvailable { .. } | Self::WriteProject { .. } => status::SET_UP,
             Self::NoMatch { .. } => status::NOTHING_RAN,
             Self::Write { .. } | Self::NoFolder { .. } => status::REPORT,

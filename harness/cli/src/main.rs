@@ -16,6 +16,7 @@ mod bundle;
 mod check;
 mod completions;
 mod config;
+mod core;
 mod demo;
 mod doctor;
 mod doctor_checks;
@@ -79,6 +80,7 @@ fn perform_verb(verb: &Verb, profile: &Profile, presenter: &mut Presenter) -> Re
             reports::check(&args.shared).and_then(|()| run::replay(args, profile, presenter))
         }
         Verb::Exec(args) => exec::exec(args, presenter),
+        Verb::Core(args) => core::core(args, presenter),
         Verb::List(args) => list::list(args, &mut out),
         Verb::Show(args) => show::show(args, presenter, &mut out),
         Verb::Accept(args) => accept::accept(args, profile, &mut out),

@@ -14,6 +14,7 @@
 )]
 
 mod census;
+mod core;
 mod errors;
 mod exec;
 mod files;
@@ -64,6 +65,7 @@ fn main() -> ExitCode {
     trials.extend(junit::trials());
     trials.extend(llama::trials());
     trials.extend(healthy::trials());
+    trials.extend(core::trials());
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 

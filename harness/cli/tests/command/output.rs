@@ -128,6 +128,7 @@ fn help_has_working_verbs_only() {
             "run",
             "replay",
             "exec",
+            "core",
             "list",
             "show",
             "accept",

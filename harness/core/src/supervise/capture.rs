@@ -251,7 +251,7 @@ fn fact(located: Result<Location, String>) -> Fact<Location> {
     }
 }
 
-fn address_map(maps: &[MapLine], address: u64) -> AddressMap {
+pub(crate) fn address_map(maps: &[MapLine], address: u64) -> AddressMap {
     AddressMap {
         inside: maps.iter().find(|map| (map.start..map.end).contains(&address)).map(mapping),
         below: maps.iter().rfind(|map| map.end <= address).map(mapping),
@@ -294,25 +294,31 @@ pub(super) fn thread(process: i32, tid: i32, maps: &[MapLine]) -> Thread {
     }
 }
 
-/// Adds who holds the lock. In glibc's `pthread_mutex_t` the futex word is 2 while somebody waits,
-/// and the owner's tid stands 8 bytes behind it (sysdeps/nptl/bits/struct_mutex.h, x86-64); words
-/// of other kinds do not name a thread of the process.
-fn with_owner(wait: Wait, process: i32, tid: i32) -> Wait {
-    let Wait::Futex { address, untimed, private, .. } = wait else { return wait };
-    let mut bytes = [0; 12];
-    let read = read_memory(tid, address, &mut bytes).unwrap_or(0);
+/// Who holds a lock that is waited for, by its first bytes. In glibc's `pthread_mutex_t` the futex
+/// word is 2 while somebody waits, and the owner's tid stands 8 bytes behind it
+/// (sysdeps/nptl/bits/struct_mutex.h, x86-64); words of other kinds do not name a thread of the
+/// process.
+pub(crate) fn owner_of(bytes: &[u8; 12]) -> Option<i32> {
     let word = |at: usize| {
         let bytes = bytes.get(at..at + 4)?;
         Some(i32::from_le_bytes(bytes.try_into().ok()?))
     };
-    let owner = (read == bytes.len() && word(0) == Some(2)).then(|| word(8)).flatten();
+    (word(0) == Some(2)).then(|| word(8)).flatten()
+}
+
+/// Adds who holds the lock.
+fn with_owner(wait: Wait, process: i32, tid: i32) -> Wait {
+    let Wait::Futex { address, untimed, private, .. } = wait else { return wait };
+    let mut bytes = [0; 12];
+    let read = read_memory(tid, address, &mut bytes).unwrap_or(0);
+    let owner = (read == bytes.len()).then(|| owner_of(&bytes)).flatten();
     let is_thread =
         |owner: &i32| procfs::threads(process).is_ok_and(|threads| threads.contains(owner));
     Wait::Futex { address, untimed, private, owner: owner.filter(is_thread) }
 }
 
 /// What a system call waits for.
-pub(super) fn wait_of(number: i64, arguments: &[u64; 6], maps: &[MapLine]) -> Wait {
+pub(crate) fn wait_of(number: i64, arguments: &[u64; 6], maps: &[MapLine]) -> Wait {
     let [first, second, third, fourth, ..] = *arguments;
     match number {
         SYS_FUTEX if FUTEX_WAITS.contains(&(second & FUTEX_COMMAND_MASK)) => Wait::Futex {

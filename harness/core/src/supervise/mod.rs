@@ -22,8 +22,10 @@ mod tasks;
 mod untraced;
 mod worker;
 
+pub(crate) use capture::{address_map, owner_of, wait_of};
 pub use command::{Watched, Wrapper};
 pub use protocol::{HostProgram, Job, Reply};
 pub(crate) use run::not_started;
+pub(crate) use stacks::record as stack_record;
 pub(crate) use supervisor::c_strings;
 pub use worker::supervise_main;

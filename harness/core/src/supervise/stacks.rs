@@ -63,7 +63,8 @@ const RUNS_ON: &str = "the thread did not stop in time";
 
 type Located = Result<Location, String>;
 
-fn record(stack: &Stack, places: &mut impl Iterator<Item = Located>) -> StackRecord {
+/// A stack with the places of its frames, which are taken off the front.
+pub(crate) fn record(stack: &Stack, places: &mut impl Iterator<Item = Located>) -> StackRecord {
     StackRecord {
         frames: stack
             .frames

@@ -18,3 +18,4 @@ mod tests;
 
 pub use locate::Symbolizer;
 pub use modules::file_build_id;
+pub(crate) use modules::hex;

@@ -171,6 +171,6 @@ pub fn file_build_id(path: &str) -> Option<String> {
 }
 
 /// Bytes as text.
-pub(super) fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,7 +1,7 @@
 //! Numbers out of buffers whose lengths nobody vouches for.
 
 /// `N` bytes at a place.
-pub(super) fn array<const N: usize>(buffer: &[u8], place: usize) -> Option<[u8; N]> {
+pub(crate) fn array<const N: usize>(buffer: &[u8], place: usize) -> Option<[u8; N]> {
     buffer.get(place..place.checked_add(N)?)?.try_into().ok()
 }
 

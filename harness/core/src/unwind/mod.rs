@@ -35,7 +35,7 @@ mod stack;
 mod step;
 mod x86_64;
 
-pub(crate) use bytes::{u16_at, u32_at, u64_at};
+pub(crate) use bytes::{array, u16_at, u32_at, u64_at};
 #[cfg(test)]
 pub(crate) use image::Segment;
 pub(crate) use image::{Headers, Shifted, WholeFile};
