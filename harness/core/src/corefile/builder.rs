@@ -24,6 +24,7 @@ pub(super) struct Builder {
 pub(super) struct Thread {
     pub(super) tid: i32,
     pub(super) signal: u16,
+    pub(super) blocked: u64,
     /// By their places in `struct user_regs_struct`.
     pub(super) registers: [u64; 27],
     /// (signal, code, what stands in the union).
@@ -166,6 +167,7 @@ fn note(kind: u32, content: &[u8]) -> Vec<u8> {
 fn prstatus(thread: &Thread) -> Vec<u8> {
     let mut status = vec![0; 336];
     status[12..14].copy_from_slice(&thread.signal.to_le_bytes());
+    status[24..32].copy_from_slice(&thread.blocked.to_le_bytes());
     status[32..36].copy_from_slice(&thread.tid.to_le_bytes());
     for (place, register) in status[112..].chunks_exact_mut(8).zip(thread.registers) {
         place.copy_from_slice(&register.to_le_bytes());

@@ -14,6 +14,7 @@
 mod builder;
 mod error;
 mod files;
+mod first_fault;
 #[cfg(test)]
 mod hostile;
 mod layout;

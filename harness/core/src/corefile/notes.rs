@@ -28,6 +28,7 @@ const FILE: u32 = 0x4649_4c45;
 
 /// In `struct elf_prstatus`.
 const SIGNAL_AT: usize = 12;
+const BLOCKED_AT: usize = 24;
 const PID_AT: usize = 32;
 const REGISTERS_AT: usize = 112;
 /// In `struct elf_prpsinfo`.
@@ -67,6 +68,8 @@ pub(super) struct ThreadNote {
     /// The signal at which it stood; 0: none.
     pub(super) signal: i32,
     pub(super) registers: TraceRegisters,
+    /// The signals that it had blocked, by their bits in `/proc/PID/status`.
+    pub(super) blocked: u64,
     /// The system call that it entered the kernel by; negative: another way.
     pub(super) call: i64,
     pub(super) signal_info: Option<SignalInfo>,
@@ -192,6 +195,7 @@ fn thread(content: &[u8]) -> Option<ThreadNote> {
     Some(ThreadNote {
         tid: i32_at(content, PID_AT)?,
         signal: u16_at(content, SIGNAL_AT)?.into(),
+        blocked: u64_at(content, BLOCKED_AT)?,
         registers: TraceRegisters { rip: register(16)?, rsp: register(19)?, rbp, general },
         call: call.cast_signed(),
         signal_info: None,
@@ -199,7 +203,7 @@ fn thread(content: &[u8]) -> Option<ThreadNote> {
 }
 
 /// `siginfo_t` in bytes; which fields it has depends on signal and code, as for a live one.
-fn signal_info(content: &[u8]) -> Option<SignalInfo> {
+pub(super) fn signal_info(content: &[u8]) -> Option<SignalInfo> {
     let (number, code) = (i32_at(content, 0)?, i32_at(content, 8)?);
     let was_sent = matches!(code, SI_USER | SI_QUEUE | SI_TKILL | SI_MESGQ);
     let is_fault = signal::is_fault(number) && code > 0;

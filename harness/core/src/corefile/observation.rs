@@ -9,6 +9,7 @@ use hotfire_sys::{open_regular, signal};
 
 use super::error::CoreError;
 use super::files::Files;
+use super::first_fault::first_fault;
 use super::layout::Layout;
 use super::memory::{CoreMemory, Segments};
 use super::notes::{Notes, ThreadNote};
@@ -43,18 +44,24 @@ pub fn read_core(path: &Path, program: Option<&Path>) -> Result<Observation, Cor
     let core = open_regular(&path.to_string_lossy())
         .map_err(|error| CoreError::Unreadable(error.to_string()))?;
     let mut layout = Layout::read(&core)?;
-    let notes = Notes::read(&core, &layout)?;
-    let first = notes.threads.first().ok_or(CoreError::NoDeath)?;
+    let mut notes = Notes::read(&core, &layout)?;
     let segments = Segments { core: &core, layout: &layout };
     let (named, mut soft_errors) = find_files(&core, segments, &notes, program)?;
     soft_errors.extend(cut_lines(&layout, &notes));
     add_unkept(&mut layout, &notes, &named);
     let segments = Segments { core: &core, layout: &layout };
     let files = Files::new(&layout, &notes, named);
+    let memory = &mut CoreMemory::new(segments, &files);
+    let last = notes.threads.first_mut().ok_or(CoreError::NoDeath)?;
+    let signal = death(last, memory).ok_or(CoreError::NoDeath)?;
+    let stack = stacks(&[last], &files, memory).pop();
+    let fault = stack.and_then(|stack| first_fault(last, &stack, &files, memory));
+    let through_handler = fault.is_some();
+    *last = fault.unwrap_or_else(|| last.clone());
+    let first = last.clone();
     let reader = Reader { segments, notes: &notes, files: &files };
-    let signal = death(first, &mut reader.memory()).ok_or(CoreError::NoDeath)?;
     let mut symbolizer = Symbolizer::default();
-    let crash = reader.crash(first, signal, &mut symbolizer);
+    let crash = reader.crash(&first, signal, &mut symbolizer);
     let notes_of_names = symbolizer.take_notes().into_iter().filter(|note| !files.is_told(note));
     soft_errors.extend(notes_of_names.map(|note| format!("names: {note}")));
     Ok(Observation {
@@ -65,7 +72,7 @@ pub fn read_core(path: &Path, program: Option<&Path>) -> Result<Observation, Cor
         traced: true,
         mode_note: None,
         ending: Ending::Signaled(signal),
-        crash: Some(crash),
+        crash: Some(Crash { through_handler, ..crash }),
         more_crashes: Vec::new(),
         handler_reports: Vec::new(),
         stall: None,
@@ -131,6 +138,14 @@ fn command(notes: &Notes, core: &Path) -> Vec<String> {
     }
     let name = process.map(|process| process.name.clone()).filter(|name| !name.is_empty());
     vec![name.unwrap_or_else(|| core.display().to_string())]
+}
+
+/// The stacks of threads, that of the one that died first: the limit of time is one for all.
+fn stacks(notes: &[&ThreadNote], files: &Files, memory: &mut CoreMemory<'_>) -> Vec<Stack> {
+    let limits = Limits { time_ns_max: STACKS_NS_MAX, ..Limits::default() };
+    let mut unwinder = Unwinder::new(limits);
+    let mut process = unwinder.process(Mappings::from(files.lines.as_slice()), memory);
+    notes.iter().map(|note| process.unwind((&note.registers).into())).collect()
 }
 
 /// What all parts of the observation are read from.
@@ -210,7 +225,7 @@ impl Reader<'_> {
         let mut seen = BTreeSet::new();
         let notes = self.notes.threads.iter().filter(|note| seen.insert(note.tid));
         let notes: Vec<&ThreadNote> = notes.collect();
-        let stacks = self.stacks(&notes);
+        let stacks = stacks(&notes, self.files, &mut self.memory());
         let frames: Vec<Frame> = stacks.iter().flat_map(|stack| &stack.frames).copied().collect();
         // All at once: a file's symbols are looked through once for all threads.
         let lines = &self.files.lines;
@@ -233,15 +248,6 @@ impl Reader<'_> {
         }
         threads.sort_by_key(|thread| thread.tid);
         threads
-    }
-
-    /// The stacks of threads, that of the one that died first: the limit of time is one for all.
-    fn stacks(&self, notes: &[&ThreadNote]) -> Vec<Stack> {
-        let limits = Limits { time_ns_max: STACKS_NS_MAX, ..Limits::default() };
-        let mut unwinder = Unwinder::new(limits);
-        let mappings = Mappings::from(self.files.lines.as_slice());
-        let mut process = unwinder.process(mappings, self.memory());
-        notes.iter().map(|note| process.unwind((&note.registers).into())).collect()
     }
 
     /// The system call out of which the end of the process took a thread.

@@ -302,3 +302,63 @@ fn what_could_be_written_to_is_not_read_from_files() {
     assert_eq!(crash.registers.known().unwrap().rip, pc);
     assert!(crash.instruction.is_empty());
 }
+
+/// A signal frame in the stack, `below` bytes below its pointer, of a fault by this trap.
+fn with_signal_frame(below: usize, trap: u64, error: u64, address: u64) -> Builder {
+    let mut core = fault();
+    let [rsp, rip] = [STACK + 0x800, CODE + 0x10];
+    let frame = 0x800 - below;
+    let context = [(15, rsp), (16, rip), (19, error), (20, trap), (22, address), (10, rsp)];
+    for (number, word) in context {
+        let place = frame + 40 + 8 * number;
+        core.loads[0].bytes[place..place + 8].copy_from_slice(&word.to_le_bytes());
+    }
+    // Sent by the process to itself.
+    core.threads[0].signal_info = Some((SIGSEGV, -6, 71));
+    core
+}
+
+#[test]
+fn a_fault_that_a_handler_let_through_is_the_cause() {
+    let told = |core: &Builder| {
+        let crash = read(core).unwrap().crash.unwrap();
+        let info = crash.siginfo.known().cloned().unwrap();
+        (crash.through_handler, info.signal, info.code, info.address)
+    };
+    let own = (false, SIGSEGV, -6, None);
+    assert_eq!(told(&with_signal_frame(0x600, 14, 4, 0x18)), (true, SIGSEGV, 1, Some(0x18)));
+    let execution = with_signal_frame(0x600, 14, 16, STACK);
+    assert_eq!(told(&execution), (true, SIGSEGV, 2, Some(STACK)));
+    assert_eq!(told(&with_signal_frame(0x600, 13, 0, 7)), (true, SIGSEGV, 128, Some(0)));
+    // A division, or a page without backing, is not what SIGSEGV was sent for.
+    assert_eq!(told(&with_signal_frame(0x600, 0, 0, 0)), own);
+    assert_eq!(told(&with_signal_frame(0x600, 14, 4, STACK)), own);
+    // Of another place, or not sent.
+    let mut elsewhere = with_signal_frame(0x600, 14, 4, 0x18);
+    elsewhere.threads[0].registers[RIP] += 2;
+    assert_eq!(told(&elsewhere), own);
+    let mut fresh = with_signal_frame(0x600, 14, 4, 0x18);
+    fresh.threads[0].signal_info = Some((SIGSEGV, 1, 0x20));
+    assert_eq!(told(&fresh), (false, SIGSEGV, 1, Some(0x20)));
+}
+
+#[test]
+fn a_fault_whose_handler_is_at_work_is_the_cause() {
+    // The trampoline stands in the code, and the thread in it: `mov $15,%rax; syscall`.
+    let trampoline = [0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05];
+    let mut core = with_signal_frame(0x600, 14, 4, 0x18);
+    core.loads[1].bytes[0x400..0x409].copy_from_slice(&trampoline);
+    let first = &mut core.threads[0];
+    (first.registers[RIP], first.registers[RSP]) = (CODE + 0x400, STACK + 0x200);
+    (first.signal, first.signal_info) = (6, Some((SIGABRT, -6, 71)));
+    let crash = read(&core).unwrap().crash.unwrap();
+    // No note says that SIGSEGV is blocked: the handler may be that of another signal.
+    assert!(!crash.through_handler);
+    core.threads[0].blocked = 1 << (SIGSEGV - 1);
+    let crash = read(&core).unwrap().crash.unwrap();
+    assert!(crash.through_handler && crash.signal == SIGABRT);
+    assert_eq!(crash.siginfo.known().unwrap().address, Some(0x18));
+    let stack = crash.threads[0].stack.known().unwrap();
+    let pcs: Vec<u64> = stack.frames.iter().map(|frame| frame.pc).collect();
+    assert_eq!(pcs, [CODE + 0x10, CODE + 0x105, CODE + 0x205]);
+}
