@@ -3,12 +3,14 @@
 use crate::rule::{Rule, Violation, numbered, without_tests, words};
 
 /// Each package file with the Hotfire crates that it may depend on; a folder ends with `/`.
-const MAY_IMPORT: [(&str, &[&str]); 7] = [
+const MAY_IMPORT: [(&str, &[&str]); 8] = [
     ("harness/plan/Cargo.toml", &[]),
     ("harness/recorder/Cargo.toml", &[]),
     ("harness/sys/Cargo.toml", &[]),
     ("harness/host/Cargo.toml", &["hotfire-plan", "hotfire-recorder"]),
     ("harness/core/Cargo.toml", &["hotfire-plan", "hotfire-recorder", "hotfire-sys"]),
+    // It reads what others write, as the harness does.
+    ("fuzz/Cargo.toml", &["hotfire-core", "hotfire-fuzz", "hotfire-recorder", "hotfire-sys"]),
     // Of plan: the types of arguments that the host hands on.
     ("engines/", &["hotfire-host", "hotfire-plan"]),
     (
@@ -109,11 +111,17 @@ pub(crate) const LINTS: Rule = Rule {
         ("harness/x/Cargo.toml", "[package]\nname = \"a\"\n"),
         ("harness/x/Cargo.toml", "[lints]\n[dependencies]\na.workspace = true\n"),
     ],
-    keeps: &[("harness/x/Cargo.toml", "[package]\nname = \"a\"\n\n[lints]\nworkspace = true\n")],
+    keeps: &[
+        ("harness/x/Cargo.toml", "[package]\nname = \"a\"\n\n[lints]\nworkspace = true\n"),
+        ("fuzz/Cargo.toml", "[package]\nname = \"a\"\n\n[workspace]\n"),
+    ],
 };
 
 fn check_lints(path: &str, text: &str) -> Vec<Violation> {
-    if path.ends_with("/Cargo.toml") && !text.contains("[lints]\nworkspace = true\n") {
+    // A workspace of its own, for another compiler, has no lints to take over.
+    let is_own = path.starts_with("fuzz/") && text.contains("\n[workspace]\n");
+    let takes_over = is_own || text.contains("[lints]\nworkspace = true\n");
+    if path.ends_with("/Cargo.toml") && !takes_over {
         return vec![Violation::new(1, "the workspace's lints are not taken over")];
     }
     Vec::new()
