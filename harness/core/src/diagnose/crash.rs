@@ -4,10 +4,14 @@
 
 use hotfire_plan::model::{Operation, Phase};
 
+use super::accesses::access_words;
+use super::calls::leaving;
 use super::code::Code;
-use super::culprit::{culprit, file_name, is_runtime};
+use super::culprit::{culprit, file_name, is_of_standard_library, is_runtime};
 use super::facts::{Context, Facts};
-use super::finding::{Culprit, Evidence, Finding, FindingStep, FindingVictim};
+use super::finding::{
+    Culprit, Evidence, Finding, FindingException, FindingStep, FindingVictim,
+};
 use super::handlers::handler_lines;
 use super::rule::decide;
 use super::rules::CRASH_RULES;
@@ -15,6 +19,7 @@ use super::signals::{self, code_name, signal_name};
 use super::signature::{new_finding, seal};
 use super::signs::evidence;
 use super::steps::{Steps, step_that_matters};
+use super::texts::assertion;
 use super::threads::crash_threads;
 use crate::observe::{Crash, Ending, Fact, HostStage, Location, Observation};
 
@@ -112,34 +117,10 @@ fn is_wanted(signal: i32, crash: Option<&Crash>, observation: &Observation) -> b
 
 fn is_at_exit(crash: &Crash, steps: &Steps<'_>) -> bool {
     if steps.is_of_command() {
-        return is_leaving(crash);
+        return leaving(crash).is_some();
     }
     steps.stage() == Some(HostStage::Exiting)
         && (crash.victim.is_child || crash.time_ns > steps.last_end_ns())
-}
-
-/// Functions of the C library, the loader and interpreters that run a program's last code. (POSIX
-/// exit; the C++ ABI, 3.3.5; glibc elf/dl-fini.c; CPython, Py_FinalizeEx.)
-const LAST_FUNCTIONS: [&str; 7] = [
-    "exit",
-    "quick_exit",
-    "__run_exit_handlers",
-    "__cxa_finalize",
-    "_dl_fini",
-    "Py_FinalizeEx",
-    "Py_Finalize",
-];
-
-/// A thread of the victim is in one of these functions: the process is on its way out.
-fn is_leaving(crash: &Crash) -> bool {
-    let stacks = crash.threads.iter().filter_map(|thread| thread.stack.known());
-    let mut frames = stacks.flat_map(|stack| &stack.frames).filter(|frame| !frame.doubtful);
-    frames.any(|frame| {
-        let location = frame.location.known();
-        let function = location.and_then(|location| location.function.as_deref());
-        location.is_some_and(|location| is_runtime(&location.module))
-            && function.is_some_and(|function| LAST_FUNCTIONS.contains(&function))
-    })
 }
 
 /// The innermost frame of the crashing thread that is somebody's; without a stack, its place.
@@ -148,9 +129,12 @@ fn first_culprit(crash: &Crash, context: &Context<'_>) -> Option<Culprit> {
     let stack = own.and_then(|own| own.stack.known());
     let frames = stack.map(|stack| stack.frames.as_slice()).unwrap_or_default();
     let trusted = frames.iter().take_while(|frame| !frame.doubtful);
-    let mut places = trusted.filter_map(|frame| frame.location.known());
+    let places = trusted.filter_map(|frame| frame.location.known());
+    let culprits: Vec<Culprit> = places.filter_map(|location| culprit(location, context)).collect();
+    // Templates of the standard library are compiled into whoever uses them.
+    let is_own = |one: &&Culprit| !one.function.as_deref().is_some_and(is_of_standard_library);
     let place = || crash.location.known().and_then(|location| culprit(location, context));
-    places.find_map(|location| culprit(location, context)).or_else(place)
+    culprits.iter().find(is_own).or(culprits.first()).cloned().or_else(place)
 }
 
 fn captured(observation: &Observation, crash: &Crash, context: &Context<'_>) -> Finding {
@@ -182,14 +166,33 @@ fn captured(observation: &Observation, crash: &Crash, context: &Context<'_>) -> 
         finding.likely_cause = Some(decision.cause);
         finding.evidence.extend(decision.evidence);
     }
-    finding.evidence.extend(place_lines(crash, lane, step.as_ref()));
+    finding.evidence.extend(place_lines(&facts, crash, lane, step.as_ref()));
     finding.evidence.extend(handler_lines(observation, crash));
     finding.evidence.extend(blind_lines(crash));
-    if class == "file-truncated" {
-        finding.file = facts.inside().map(|mapping| mapping.path.clone());
-    }
+    add_names(&mut finding, &facts);
     finding.step = step;
     seal(finding, &in_flight, &steps)
+}
+
+/// What the class is about, by name.
+fn add_names(finding: &mut Finding, facts: &Facts<'_>) {
+    match finding.class.as_str() {
+        "file-truncated" => finding.file = facts.inside().map(|mapping| mapping.path.clone()),
+        "assertion" => finding.assertion = assertion(facts).map(str::to_owned),
+        "uncaught-exception" => {
+            let exception = facts.crash.and_then(|crash| crash.last_words.exception.known());
+            finding.exception = exception.map(|exception| FindingException {
+                kind: exception.kind.clone(),
+                what: exception.what.clone(),
+            });
+        }
+        _ => {}
+    }
+    if let Some(FindingException { kind, what }) = &finding.exception {
+        let what = what.as_ref().map_or_else(String::new, |what| format!(", which says: {what}"));
+        let text = format!("the exception is a {kind}{what}");
+        finding.evidence.push(evidence("process memory", text));
+    }
 }
 
 /// The child died by a signal that was not caught in the act.
@@ -286,8 +289,14 @@ fn describe(location: &Location) -> String {
     format!("{function}{module}+{:#x}", location.offset)
 }
 
-fn place_lines(crash: &Crash, lane: Option<u16>, step: Option<&FindingStep>) -> Vec<Evidence> {
+fn place_lines(
+    facts: &Facts<'_>,
+    crash: &Crash,
+    lane: Option<u16>,
+    step: Option<&FindingStep>,
+) -> Vec<Evidence> {
     let mut lines = Vec::new();
+    lines.extend(access_words(facts).map(|text| evidence("instruction", text)));
     if let Fact::Known(location) = &crash.location {
         let mut text = format!("the program counter is in {}", describe(location));
         if is_runtime(&location.module) {

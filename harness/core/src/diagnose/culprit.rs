@@ -53,6 +53,9 @@ const HOST_NAMESPACES: &[&str] = &[
     "hotfire_sys",
 ];
 
+/// Namespaces of the standard libraries of C++ and Rust.
+const STANDARD_NAMESPACES: &[&str] = &["std", "__gnu_cxx", "core", "alloc"];
+
 /// The file name of a module's path.
 pub(crate) fn file_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
@@ -64,11 +67,22 @@ pub(crate) fn is_runtime(path: &str) -> bool {
     RUNTIME_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
+/// Whether the module is an interpreter: it runs somebody's program, and ends with it.
+pub(crate) fn is_interpreter(path: &str) -> bool {
+    let name = file_name(path);
+    name.starts_with("libpython") || name.starts_with("python")
+}
+
 /// The first namespace of a demangled name; `None` for a plain C function.
 pub(crate) fn first_namespace(function: &str) -> Option<&str> {
     let name = function.trim_start_matches(['<', '&', '*', '(']);
     let (first, _) = name.split_once("::")?;
     Some(first.rsplit([' ', '<', '(']).next().unwrap_or(first))
+}
+
+/// Whether the function is one of the standard library's, compiled into whoever uses it.
+pub(crate) fn is_of_standard_library(function: &str) -> bool {
+    first_namespace(function).is_some_and(|first| STANDARD_NAMESPACES.contains(&first))
 }
 
 /// Whether a function of the built-in host belongs to an engine: its first namespace is not the

@@ -4,6 +4,7 @@
 
 use hotfire_plan::Program;
 
+use super::instruction::{Decoded, decode};
 use crate::observe::{
     AddressMap, Crash, LedgerRecord, Mapping, Observation, Recorded, Registers, SignalInfo,
 };
@@ -74,6 +75,16 @@ impl<'a> Facts<'a> {
 
     pub(crate) fn map(&self) -> Option<&'a AddressMap> {
         self.crash?.address_map.known()
+    }
+
+    /// The faulting instruction with the values of its operands.
+    pub(crate) fn decoded(&self) -> Option<Decoded> {
+        decode(&self.crash?.instruction, self.registers()?)
+    }
+
+    /// The message with which the C library aborted.
+    pub(crate) fn abort_message(&self) -> Option<&'a str> {
+        self.crash?.last_words.message.known().map(String::as_str)
     }
 
     /// The mapping that holds the fault address.

@@ -52,6 +52,12 @@ pub struct Finding {
     /// The file behind the fault address, for file-truncated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
+    /// The C++ exception that was in flight, for uncaught-exception.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exception: Option<FindingException>,
+    /// The assertion that failed, as it was said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assertion: Option<String>,
     /// What was left behind.
     #[serde(default)]
     pub left_behind: Vec<LeftBehind>,
@@ -78,6 +84,17 @@ impl Finding {
     pub fn is_left_behind(&self) -> bool {
         self.code.starts_with("L4")
     }
+}
+
+/// A C++ exception.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FindingException {
+    /// Its type.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// What it says of itself, where its type keeps a text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub what: Option<String>,
 }
 
 /// k of n.

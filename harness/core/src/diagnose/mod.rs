@@ -3,6 +3,8 @@
 //! [`diagnose`] asks for every kind of finding; a class is decided by [`CRASH_RULES`],
 //! [`HANG_RULES`] and [`LEAK_RULES`] alone, which are data. Deliberately absent: expectations (`judge`), printing.
 
+mod accesses;
+mod calls;
 mod code;
 mod contract;
 mod crash;

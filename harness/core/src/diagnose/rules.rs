@@ -6,7 +6,7 @@
 //! Deliberately absent: what the facts are (`signs.rs`, `texts.rs`).
 
 use super::rule::{Rule, Sign};
-use super::{growth, signs, texts};
+use super::{accesses, calls, growth, signs, texts};
 
 const fn sign(name: &'static str, holds: super::rule::Question) -> Sign {
     Sign { name, holds }
@@ -21,7 +21,15 @@ macro_rules! abort_rule {
             name: $name,
             class: $name,
             text: $text,
-            signs: &[sign("line", $sign), SELF_ABORT, FROM_ITSELF],
+            signs: &[sign("told", $sign), SELF_ABORT, FROM_ITSELF],
+        }
+    };
+    ($name:literal, $class:literal, $text:literal, $sign:path) => {
+        Rule {
+            name: $name,
+            class: $class,
+            text: $text,
+            signs: &[sign("told", $sign), SELF_ABORT, FROM_ITSELF],
         }
     };
 }
@@ -59,12 +67,42 @@ pub const CRASH_RULES: &[Rule] = &[
         ],
     },
     Rule {
+        name: "use-after-destruction",
+        class: "use-after-destruction",
+        text: "a thread still ran while the process destroyed what it uses",
+        signs: &[
+            sign("runs-on", calls::runs_on_while_leaving),
+            sign("memory-fault", signs::is_memory_fault),
+            sign("raised-by-kernel", signs::is_raised_by_kernel),
+        ],
+    },
+    Rule {
+        name: "null-call",
+        class: "null-dereference",
+        text: "a null function pointer was called",
+        signs: &[
+            sign("at-pc", signs::is_at_pc),
+            sign("near-null", signs::is_near_null),
+            sign("segv", signs::is_segv),
+        ],
+    },
+    Rule {
         name: "wild-jump",
         class: "wild-jump",
         text: "the program jumped to an address that holds no code",
         signs: &[
             sign("at-pc", signs::is_at_pc),
-            sign("not-executable", signs::is_not_executable),
+            sign("no-code", accesses::is_no_code),
+            sign("segv", signs::is_segv),
+        ],
+    },
+    Rule {
+        name: "wild-return",
+        class: "wild-jump",
+        text: "a return address on the stack was overwritten",
+        signs: &[
+            sign("returns-nowhere", accesses::returns_nowhere),
+            sign("general-protection", signs::is_general_protection),
             sign("segv", signs::is_segv),
         ],
     },
@@ -75,6 +113,26 @@ pub const CRASH_RULES: &[Rule] = &[
         signs: &[
             sign("near-null", signs::is_near_null),
             sign("unmapped", signs::is_unmapped),
+            sign("segv", signs::is_segv),
+        ],
+    },
+    Rule {
+        name: "null-array",
+        class: "null-dereference",
+        text: "an array that is null was indexed",
+        signs: &[
+            sign("indexed-from-null", accesses::is_indexed_from_null),
+            sign("unmapped", signs::is_unmapped),
+            sign("segv", signs::is_segv),
+        ],
+    },
+    Rule {
+        name: "out-of-mapping",
+        class: "out-of-bounds",
+        text: "an access went beyond the memory that its pointer points into",
+        signs: &[
+            sign("leads-out", accesses::leads_out),
+            sign("not-at-pc", signs::is_not_at_pc),
             sign("segv", signs::is_segv),
         ],
     },
@@ -94,9 +152,39 @@ pub const CRASH_RULES: &[Rule] = &[
         class: "non-canonical-address",
         text: "the pointer holds no address: overwritten or uninitialised",
         signs: &[
-            sign("non-canonical-operand", signs::has_non_canonical_operand),
+            sign("non-canonical-operand", accesses::has_non_canonical_operand),
             sign("general-protection", signs::is_general_protection),
             sign("memory-fault", signs::is_memory_fault),
+        ],
+    },
+    Rule {
+        name: "misaligned",
+        class: "misaligned",
+        text: "an instruction needs a more aligned address than it was given",
+        signs: &[
+            sign("misaligned", accesses::is_misaligned),
+            sign("general-protection", signs::is_general_protection),
+            sign("segv", signs::is_segv),
+        ],
+    },
+    Rule {
+        name: "alignment-check",
+        class: "misaligned",
+        text: "the processor checks alignment, and the address has it not",
+        signs: &[
+            sign("misaligned-access", signs::is_misaligned_access),
+            sign("bus", signs::is_bus),
+        ],
+    },
+    Rule {
+        name: "wild-pointer",
+        class: "wild-pointer",
+        text: "the pointer points to where nothing was ever mapped",
+        signs: &[
+            sign("far-from-all", accesses::is_far_from_all),
+            sign("unmapped", signs::is_unmapped),
+            sign("not-at-pc", signs::is_not_at_pc),
+            sign("segv", signs::is_segv),
         ],
     },
     Rule {
@@ -109,35 +197,58 @@ pub const CRASH_RULES: &[Rule] = &[
             sign("bus", signs::is_bus),
         ],
     },
-    abort_rule!("rust-panic", "Rust code panicked and aborted", texts::says_rust_panic),
-    abort_rule!("uncaught-exception", "a C++ exception was not caught", texts::says_exception),
-    abort_rule!("double-free", "memory was freed twice", texts::says_double_free),
+    Rule {
+        name: "thread-not-joined",
+        class: "thread-not-joined",
+        text: "a thread object was destroyed or replaced before its thread was joined",
+        signs: &[sign("drops-a-thread", calls::drops_a_thread), SELF_ABORT, FROM_ITSELF],
+    },
+    abort_rule!(
+        "forced-unwind",
+        "a thread was ended, and a function that lets no exception out was in the way",
+        texts::tells_forced_unwind
+    ),
+    abort_rule!("rust-panic", "Rust code panicked and aborted", texts::tells_rust_panic),
+    abort_rule!(
+        "pure-virtual-call",
+        "an object was used while under construction or destruction",
+        texts::tells_pure_virtual
+    ),
+    abort_rule!("uncaught-exception", "a C++ exception was not caught", texts::tells_exception),
+    abort_rule!("double-free", "memory was freed twice", texts::tells_double_free),
     abort_rule!(
         "heap-corruption",
         "the allocator found its own data overwritten",
-        texts::says_heap_corruption
+        texts::tells_heap_corruption
     ),
     abort_rule!(
         "stack-smashing",
         "a function overran an array on its stack",
-        texts::says_stack_smashing
+        texts::tells_stack_smashing
     ),
     abort_rule!(
-        "pure-virtual-call",
-        "an object was used while under construction or destruction",
-        texts::says_pure_virtual
+        "buffer-overflow",
+        "out-of-bounds",
+        "a function of the C library was to write beyond its buffer",
+        texts::tells_buffer_overflow
     ),
-    abort_rule!("assertion", "an assertion failed", texts::says_assertion),
-    abort_rule!(
-        "explicit-abort",
-        "abort() was called, without a line that says why",
-        texts::says_nothing_known
-    ),
+    abort_rule!("assertion", "an assertion failed", texts::tells_assertion),
+    Rule {
+        name: "explicit-abort",
+        class: "explicit-abort",
+        text: "abort() was called, without a line that says why",
+        signs: &[
+            sign("line", texts::says_nothing_known),
+            sign("calls-abort", calls::calls_abort),
+            SELF_ABORT,
+            FROM_ITSELF,
+        ],
+    },
     Rule {
         name: "self-kill",
         class: "self-kill",
         text: "the process sent the signal to itself",
-        signs: &[FROM_ITSELF, sign("sent", signs::is_sent), sign("no-abort", signs::is_no_abort)],
+        signs: &[FROM_ITSELF, sign("sent", signs::is_sent), sign("no-abort", calls::is_no_abort)],
     },
     Rule {
         name: "external-kill",
@@ -150,6 +261,18 @@ pub const CRASH_RULES: &[Rule] = &[
         class: "divide-error",
         text: "an integer was divided by zero, or the quotient did not fit",
         signs: &[sign("integer-division", signs::is_integer_division), sign("fpe", signs::is_fpe)],
+    },
+    Rule {
+        name: "seccomp",
+        class: "seccomp",
+        text: "a filter of system calls (seccomp) forbids the call",
+        signs: &[sign("filtered", signs::is_filtered), sign("sys", signs::is_sys)],
+    },
+    Rule {
+        name: "seccomp-kill",
+        class: "seccomp",
+        text: "a filter of system calls (seccomp) ends the process for the call",
+        signs: &[sign("undelivered", signs::is_undelivered), sign("sys", signs::is_sys)],
     },
     Rule {
         name: "illegal-instruction",

@@ -17,6 +17,10 @@ pub(crate) const SIGPIPE: i32 = 13;
 pub(crate) const SIGTERM: i32 = 15;
 pub(crate) const SIGSYS: i32 = 31;
 
+/// si_code: sent by kill.
+pub(crate) const SI_USER: i32 = 0;
+/// si_code: sent to one thread, as raise and abort do.
+pub(crate) const SI_TKILL: i32 = -6;
 /// si_code: the kernel raised it, without saying more (a general protection fault, for one).
 pub(crate) const SI_KERNEL: i32 = 128;
 /// si_code of SIGSEGV: nothing is mapped there.
@@ -25,6 +29,10 @@ pub(crate) const SEGV_MAPERR: i32 = 1;
 pub(crate) const SEGV_ACCERR: i32 = 2;
 /// si_code of SIGBUS: the mapping has no backing there.
 pub(crate) const BUS_ADRERR: i32 = 2;
+/// si_code of SIGBUS: the address is not a multiple of what it must be.
+pub(crate) const BUS_ADRALN: i32 = 1;
+/// si_code of SIGSYS: a filter of system calls forbids the call.
+pub(crate) const SYS_SECCOMP: i32 = 1;
 /// si_code of SIGFPE: integer division by zero (or its overflow).
 pub(crate) const FPE_INTDIV: i32 = 1;
 
@@ -68,19 +76,19 @@ pub fn signal_name(signal: i32) -> String {
 /// The name of a siginfo code, as in sigaction(2); the number where it has none.
 pub(crate) fn code_name(signal: i32, code: i32) -> String {
     let name = match (signal, code) {
-        (_, 0) => "SI_USER",
+        (_, SI_USER) => "SI_USER",
         (_, -1) => "SI_QUEUE",
-        (_, -6) => "SI_TKILL",
+        (_, SI_TKILL) => "SI_TKILL",
         (_, SI_KERNEL) => "SI_KERNEL",
         (SIGSEGV, SEGV_MAPERR) => "SEGV_MAPERR",
         (SIGSEGV, SEGV_ACCERR) => "SEGV_ACCERR",
         (SIGSEGV, 4) => "SEGV_PKUERR",
-        (SIGBUS, 1) => "BUS_ADRALN",
+        (SIGBUS, BUS_ADRALN) => "BUS_ADRALN",
         (SIGBUS, BUS_ADRERR) => "BUS_ADRERR",
         (SIGFPE, FPE_INTDIV) => "FPE_INTDIV",
         (SIGILL, 1) => "ILL_ILLOPC",
         (SIGILL, 2) => "ILL_ILLOPN",
-        (SIGSYS, 1) => "SYS_SECCOMP",
+        (SIGSYS, SYS_SECCOMP) => "SYS_SECCOMP",
         _ => return format!("si_code {code}"),
     };
     name.to_owned()

@@ -34,6 +34,8 @@ pub(crate) fn new_finding(code: Code, class: &str, phase: Phase, title: String) 
         likely_cause: None,
         evidence: Vec::new(),
         file: None,
+        exception: None,
+        assertion: None,
         left_behind: Vec::new(),
         threads: Vec::new(),
         signature: Signature { version: VERSION, value: String::new(), basis: Vec::new() },

@@ -7,14 +7,12 @@ use super::finding::Evidence;
 use super::ledger;
 use super::rule::Seen;
 use super::signals;
-use crate::observe::{Mapping, StallReason, Wait};
+use crate::observe::{Fact, Mapping, StallReason, UNDELIVERED, Wait};
 
 /// Addresses below this are never mapped for programs (vm.mmap_min_addr is 64 KiB).
-const NULL_PAGE_BYTES: u64 = 0x1_0000;
+pub(crate) const NULL_PAGE_BYTES: u64 = 0x1_0000;
 /// How far from the stack pointer a frame's first touch may lie.
 const FRAME_BYTES_MAX: u64 = 0x1_0000;
-/// The kernel keeps this distance below a growing stack (stack_guard_gap, 256 pages).
-const STACK_GUARD_BYTES: u64 = 0x10_0000;
 const PAGE_BYTES: u64 = 0x1000;
 
 /// One thing seen.
@@ -55,11 +53,6 @@ pub(crate) fn is_ill(facts: &Facts<'_>) -> Option<Seen> {
     signal_is(facts, signals::SIGILL)
 }
 
-/// Any signal but SIGABRT, whose senders and texts have rules of their own.
-pub(crate) fn is_no_abort(facts: &Facts<'_>) -> Option<Seen> {
-    (facts.signal()? != signals::SIGABRT).then_some(Seen::Told)
-}
-
 pub(crate) fn is_memory_fault(facts: &Facts<'_>) -> Option<Seen> {
     signals::is_memory_fault(facts.signal()?).then_some(Seen::Told)
 }
@@ -78,6 +71,34 @@ pub(crate) fn is_without_backing(facts: &Facts<'_>) -> Option<Seen> {
 
 pub(crate) fn is_integer_division(facts: &Facts<'_>) -> Option<Seen> {
     code_is(facts, signals::FPE_INTDIV)
+}
+
+pub(crate) fn is_misaligned_access(facts: &Facts<'_>) -> Option<Seen> {
+    code_is(facts, signals::BUS_ADRALN)
+}
+
+pub(crate) fn is_sys(facts: &Facts<'_>) -> Option<Seen> {
+    signal_is(facts, signals::SIGSYS)
+}
+
+pub(crate) fn is_filtered(facts: &Facts<'_>) -> Option<Seen> {
+    (facts.code()? == signals::SYS_SECCOMP).then(|| forbidden_call(facts))
+}
+
+/// Only a filter of system calls ends a process by SIGSYS so.
+pub(crate) fn is_undelivered(facts: &Facts<'_>) -> Option<Seen> {
+    match &facts.crash?.siginfo {
+        Fact::Unavailable(reason) if reason == UNDELIVERED => Some(forbidden_call(facts)),
+        _ => None,
+    }
+}
+
+/// The kernel has put the call's number back to rax.
+fn forbidden_call(facts: &Facts<'_>) -> Seen {
+    let number = facts.registers().and_then(|registers| registers.general.first().copied());
+    let number = number.and_then(|number| i64::try_from(number).ok());
+    let call = number.map_or_else(|| "a system call".to_owned(), signals::syscall_name);
+    line("registers", format!("a filter of system calls forbids {call}"))
 }
 
 /// The kernel reports a general protection fault with SI_KERNEL and address 0.
@@ -113,24 +134,6 @@ pub(crate) fn is_near_null(facts: &Facts<'_>) -> Option<Seen> {
         .then(|| line("siginfo", format!("the address {address:#x} lies in the first 64 KiB")))
 }
 
-/// A canonical x86-64 address repeats bit 47 in all bits above (four-level paging).
-fn is_canonical(address: u64) -> bool {
-    let top = address >> 47;
-    top == 0 || top == 0x1_ffff
-}
-
-pub(crate) fn has_non_canonical_operand(facts: &Facts<'_>) -> Option<Seen> {
-    let registers = facts.registers()?;
-    let operands = super::instruction::address_registers(&facts.crash?.instruction)?;
-    operands.into_iter().find_map(|register| {
-        let value = register.value(registers)?;
-        (!is_canonical(value)).then(|| {
-            let name = register.name();
-            line("registers", format!("the instruction goes through {name} = {value:#x}"))
-        })
-    })
-}
-
 pub(crate) fn is_near_stack_pointer(facts: &Facts<'_>) -> Option<Seen> {
     let (address, sp) = (facts.address()?, facts.registers()?.rsp);
     (address.abs_diff(sp) < FRAME_BYTES_MAX).then(|| {
@@ -149,14 +152,14 @@ fn is_stack(mapping: &Mapping) -> bool {
 
 /// The address lies below a stack: in its guard mapping, or in the gap under the main stack.
 pub(crate) fn is_below_stack(facts: &Facts<'_>) -> Option<Seen> {
-    let address = facts.address()?;
     let map = facts.map()?;
     let above = map.above.as_ref()?;
     let below = match &map.inside {
         Some(guard) => {
             guard.permissions.starts_with("---") && guard.end == above.start && is_stack_like(above)
         }
-        None => is_stack(above) && above.start.saturating_sub(address) <= STACK_GUARD_BYTES,
+        // The kernel puts nothing between a stack that may still grow and what lies below.
+        None => is_stack(above),
     };
     below.then(|| {
         let text = format!("it lies below the stack at {:#x}-{:#x}", above.start, above.end);
@@ -177,17 +180,6 @@ pub(crate) fn is_not_at_pc(facts: &Facts<'_>) -> Option<Seen> {
         let text = format!("the instruction at {pc:#x} accessed {address:#x}");
         line("registers", text)
     })
-}
-
-pub(crate) fn is_not_executable(facts: &Facts<'_>) -> Option<Seen> {
-    let text = match &facts.map()?.inside {
-        None => "nothing is mapped there".to_owned(),
-        Some(mapping) if !mapping.permissions.contains('x') => {
-            format!("the mapping there is not executable ({})", mapping.permissions)
-        }
-        Some(_) => return None,
-    };
-    Some(line("maps", text))
 }
 
 /// An access to readable memory that its permissions forbid can only be a write, or an execution

@@ -3,8 +3,9 @@
 //!
 //! Deliberately absent: any package's own lines.
 
+use super::calls::{self, aborts_by_itself};
 use super::facts::Facts;
-use super::rule::Seen;
+use super::rule::{Question, Seen};
 use super::signs::line;
 
 /// Lines that tell an aborting cause, each by a test of its own.
@@ -45,6 +46,15 @@ fn is_stack_smashing(line: &str) -> bool {
     line.contains("*** stack smashing detected ***")
 }
 
+fn is_buffer_overflow(line: &str) -> bool {
+    line.contains("*** buffer overflow detected ***")
+}
+
+/// glibc, where a handler has kept a thread from being ended (nptl/unwind.c).
+fn is_kept_from_ending(line: &str) -> bool {
+    line.contains("FATAL: exception not rethrown")
+}
+
 fn is_pure_virtual(line: &str) -> bool {
     line.contains("pure virtual method called")
 }
@@ -64,42 +74,89 @@ fn is_bare_terminate(line: &str) -> bool {
     line.contains("terminate called")
 }
 
-/// The order matters where one death prints several lines: the first that is found decides.
-const ABORT_LINES: &[LineTest] = &[
-    is_rust_panic,
-    is_exception,
-    is_double_free,
-    is_heap_corruption,
-    is_stack_smashing,
-    is_pure_virtual,
-    is_assertion,
-    is_bare_terminate,
+/// A line and whose it is.
+#[derive(Clone, Copy)]
+enum Line {
+    /// Of a runtime that calls `abort` itself: where the program called it, the line tells of
+    /// something else, such as another process's end.
+    Runtime(LineTest),
+    /// Of a program that calls `abort` after it.
+    Program(LineTest),
+}
+
+use Line::{Program, Runtime};
+
+/// All lines that tell something.
+const ABORT_LINES: &[Line] = &[
+    Program(is_rust_panic),
+    Runtime(is_exception),
+    Runtime(is_double_free),
+    Runtime(is_heap_corruption),
+    Runtime(is_stack_smashing),
+    Runtime(is_buffer_overflow),
+    Runtime(is_kept_from_ending),
+    Runtime(is_pure_virtual),
+    Program(is_assertion),
+    Runtime(is_bare_terminate),
 ];
 
-fn says(facts: &Facts<'_>, test: LineTest) -> Option<Seen> {
-    let said = facts.error_line(test)?;
-    Some(line("stderr", format!("the output says: {}", said.trim())))
+/// The line, with where it was found: in memory, where only this process's own message stands,
+/// or in the output, where all that it made write.
+fn said<'a>(facts: &Facts<'a>, line: Line) -> Option<(&'static str, &'a str)> {
+    let (Runtime(test) | Program(test)) = line;
+    if let Some(message) = facts.abort_message() {
+        return test(message).then_some(("process memory", message));
+    }
+    if matches!(line, Runtime(_)) && aborts_by_itself(facts) == Some(true) {
+        return None;
+    }
+    Some(("stderr", facts.error_line(test)?))
+}
+
+fn says(facts: &Facts<'_>, wanted: Line) -> Option<Seen> {
+    let (source, said) = said(facts, wanted)?;
+    let who = if source == "stderr" { "the output says" } else { "the C library's last message" };
+    Some(line(source, format!("{who}: {}", said.trim())))
+}
+
+/// The stack tells it, or else a line.
+fn tells(facts: &Facts<'_>, by_stack: Question, line: Line) -> Option<Seen> {
+    by_stack(facts).or_else(|| says(facts, line))
+}
+
+/// The text of the assertion that failed, as it was said.
+pub(crate) fn assertion<'a>(facts: &Facts<'a>) -> Option<&'a str> {
+    Some(said(facts, Program(is_assertion))?.1.trim())
 }
 
 macro_rules! text_signs {
-    ($($sign:ident = $test:ident,)*) => {
-        $(pub(crate) fn $sign(facts: &Facts<'_>) -> Option<Seen> { says(facts, $test) })*
+    ($($sign:ident = $by_stack:path, $line:expr;)*) => {
+        $(pub(crate) fn $sign(facts: &Facts<'_>) -> Option<Seen> {
+            tells(facts, $by_stack, $line)
+        })*
     };
 }
 
+/// What no stack tells: the allocator's functions have no names.
+fn nothing(_: &Facts<'_>) -> Option<Seen> {
+    None
+}
+
 text_signs! {
-    says_exception = is_exception,
-    says_double_free = is_double_free,
-    says_heap_corruption = is_heap_corruption,
-    says_stack_smashing = is_stack_smashing,
-    says_pure_virtual = is_pure_virtual,
-    says_assertion = is_assertion,
-    says_rust_panic = is_rust_panic,
+    tells_exception = calls::throws, Runtime(is_exception);
+    tells_double_free = nothing, Runtime(is_double_free);
+    tells_heap_corruption = nothing, Runtime(is_heap_corruption);
+    tells_stack_smashing = calls::smashes, Runtime(is_stack_smashing);
+    tells_buffer_overflow = calls::overflows_a_buffer, Runtime(is_buffer_overflow);
+    tells_forced_unwind = calls::is_unwound_by_force, Runtime(is_kept_from_ending);
+    tells_pure_virtual = calls::calls_pure_virtual, Runtime(is_pure_virtual);
+    tells_assertion = calls::asserts, Program(is_assertion);
+    tells_rust_panic = calls::panics, Program(is_rust_panic);
 }
 
 /// None of the known lines was printed.
 pub(crate) fn says_nothing_known(facts: &Facts<'_>) -> Option<Seen> {
-    let none = ABORT_LINES.iter().all(|test| facts.error_line(test).is_none());
+    let none = ABORT_LINES.iter().all(|test| said(facts, *test).is_none());
     none.then(|| line("stderr", "no known line of a runtime precedes it".to_owned()))
 }
 

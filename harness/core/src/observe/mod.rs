@@ -8,6 +8,7 @@ mod census;
 mod observation;
 mod recorded;
 mod stack;
+mod words;
 
 #[cfg(test)]
 pub(crate) use bare::bare_observation;
@@ -15,3 +16,4 @@ pub use census::*;
 pub use observation::*;
 pub use recorded::*;
 pub use stack::*;
+pub use words::*;

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::census::CensusRecord;
 use super::recorded::Recorded;
 use super::stack::{StackRecord, not_asked_for};
+use super::words::{LastWords, Pointer};
 
 /// A fact, or the reason why it could not be had.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -133,6 +134,12 @@ pub struct Crash {
     pub location: Fact<Location>,
     /// The mapping that holds the fault address, or its neighbours.
     pub address_map: Fact<AddressMap>,
+    /// What the crashing thread's registers point to, by address.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pointers: Vec<Pointer>,
+    /// What the process was about to say.
+    #[serde(default)]
+    pub last_words: LastWords,
     /// All threads of the victim.
     #[serde(default)]
     pub threads: Vec<Thread>,
@@ -151,6 +158,9 @@ pub struct HandlerReport {
     /// Its first bytes.
     pub text: String,
 }
+
+/// Why there is no siginfo where the kernel ended a process without delivering the signal.
+pub const UNDELIVERED: &str = "the kernel ended the process without delivering the signal";
 
 /// Which process and thread.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,13 +5,16 @@
 use std::collections::BTreeSet;
 
 use hotfire_sys::procfs::{self, MapLine, SyscallState};
-use hotfire_sys::{SysError, Tracee, monotonic_ns, read_memory, signal};
+use hotfire_sys::{SysError, TraceRegisters, Tracee, monotonic_ns, read_memory, signal};
 
 use super::first_chance::{keep, take_kept, with_first_chance};
+use super::run::Run;
 use super::supervisor::Supervisor;
 use super::tasks::Role;
+use super::words::pointers;
 use crate::observe::{
-    AddressMap, Crash, Fact, Location, Mapping, Registers, SignalInfo, Thread, Victim, Wait,
+    AddressMap, Crash, Fact, LastWords, Location, Mapping, Registers, SignalInfo, Thread,
+    UNDELIVERED, Victim, Wait,
 };
 use crate::unwind::LiveMemory;
 
@@ -28,6 +31,8 @@ const SYS_WAITID: i64 = 247;
 const FUTEX_WAITS: [u64; 2] = [0, 9];
 const FUTEX_COMMAND_MASK: u64 = 0x7f;
 const FUTEX_PRIVATE: u64 = 128;
+/// Numbers of system calls are smaller.
+const CALLS_MAX: u64 = 1024;
 
 impl Supervisor {
     /// A signal is about to be delivered to a thread: look, then let it go on with the signal.
@@ -130,13 +135,60 @@ impl Supervisor {
         signal: i32,
         (process, role): (i32, Role),
     ) -> Result<Crash, SysError> {
-        let time_ns = monotonic_ns();
         let (siginfo, registers) = cause(tid, signal)?;
+        let siginfo = Fact::Known(siginfo);
+        Ok(self.captured(tid, signal, (process, role), (siginfo, registers)))
+    }
+
+    /// A filter of system calls may end a process without delivering the signal: then its last
+    /// stop is where it ends. The kernel has put the number of the call back to where it was.
+    pub(super) fn note_undelivered(&mut self, tid: i32) {
+        let process = self.tasks.process_of(tid).unwrap_or(tid);
+        let ends_run = |run: &Run| run.crash.is_some() || run.ending;
+        let (Some(role), Some(false)) = (
+            self.tasks.role(process).filter(|role| role.is_of_run()),
+            self.run.as_ref().map(ends_run),
+        ) else {
+            return;
+        };
+        let tracee = Tracee::new(tid);
+        let by_signal = tracee.event_message().map_or(0, |status| status & 0x7f);
+        if by_signal != i64::from(signal::SIGSYS) {
+            return;
+        }
+        let Ok(registers) = tracee.registers().map(|registers| kept(&registers)) else { return };
+        if !made_a_call(tid, &registers) {
+            return;
+        }
+        let siginfo = Fact::Unavailable(UNDELIVERED.to_owned());
+        let facts = (siginfo, registers);
+        let crash = self.captured(tid, signal::SIGSYS, (process, role), facts);
+        let crash = self.with_own_stack(crash);
+        if let Some(run) = &mut self.run {
+            run.crash = Some(crash);
+        }
+    }
+
+    fn captured(
+        &mut self,
+        tid: i32,
+        signal: i32,
+        (process, role): (i32, Role),
+        (siginfo, registers): (Fact<SignalInfo>, Registers),
+    ) -> Crash {
+        let time_ns = monotonic_ns();
         let maps = procfs::maps(tid);
+        let known = maps.as_deref().unwrap_or_default();
+        let address = siginfo.known().and_then(|info| info.address);
+        let last_words = if signal == signal::SIGABRT {
+            self.messages.last_words(&mut LiveMemory::new(tid), known, &registers)
+        } else {
+            LastWords::default()
+        };
         let mut instruction = vec![0; INSTRUCTION_BYTES];
         let read = read_memory(tid, registers.rip, &mut instruction).unwrap_or(0);
         instruction.truncate(read);
-        Ok(Crash {
+        Crash {
             victim: Victim {
                 pid: process,
                 tid,
@@ -152,13 +204,15 @@ impl Supervisor {
                 }
                 Err(error) => Fact::Unavailable(unread(*error)),
             },
-            address_map: around(&maps, siginfo.address),
-            threads: self.threads(process, maps.as_deref().unwrap_or_default()),
-            siginfo: Fact::Known(siginfo),
+            address_map: around(&maps, address),
+            pointers: pointers(known, &registers),
+            last_words,
+            threads: self.threads(process, known),
+            siginfo,
             registers: Fact::Known(registers),
             through_handler: false,
             time_ns,
-        })
+        }
     }
 
     /// What all threads of a process do.
@@ -212,14 +266,25 @@ fn is_crash_of_descendant(crash: &Crash) -> bool {
 fn cause(tid: i32, signal: i32) -> Result<(SignalInfo, Registers), SysError> {
     let tracee = Tracee::new(tid);
     let (code, address, sender) = signal::details(&tracee.signal_info()?);
-    let registers = tracee.registers()?;
-    let registers = Registers {
+    Ok((SignalInfo { signal, code, address, sender }, kept(&tracee.registers()?)))
+}
+
+fn kept(registers: &TraceRegisters) -> Registers {
+    Registers {
         rip: registers.rip,
         rsp: registers.rsp,
         rbp: registers.rbp,
         general: registers.general.to_vec(),
-    };
-    Ok((SignalInfo { signal, code, address, sender }, registers))
+    }
+}
+
+/// Whether the thread stands behind a system call, with the call's number in rax.
+fn made_a_call(tid: i32, registers: &Registers) -> bool {
+    const SYSCALL: [u8; 2] = [0x0f, 0x05];
+    let mut before = [0; 2];
+    let read = read_memory(tid, registers.rip.wrapping_sub(2), &mut before);
+    let number = registers.general.first().copied().unwrap_or(u64::MAX);
+    read == Ok(before.len()) && before == SYSCALL && number < CALLS_MAX
 }
 
 /// A fault met again at the same place, with what changes from one time to the next. What is mapped

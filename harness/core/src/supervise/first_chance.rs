@@ -109,7 +109,7 @@ impl SignalFrames {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observe::{Fact, Registers, Victim};
+    use crate::observe::{Fact, LastWords, Registers, Victim};
 
     fn fault(rip: u64, address: u64) -> Crash {
         let unknown = || "not asked for".to_owned();
@@ -133,6 +133,8 @@ mod tests {
             instruction: Vec::new(),
             location: Fact::Unavailable(unknown()),
             address_map: Fact::Unavailable(unknown()),
+            pointers: Vec::new(),
+            last_words: LastWords::default(),
             threads: Vec::new(),
             through_handler: false,
             time_ns: 0,

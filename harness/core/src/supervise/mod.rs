@@ -20,6 +20,7 @@ mod stall;
 mod supervisor;
 mod tasks;
 mod untraced;
+mod words;
 mod worker;
 
 pub(crate) use capture::{address_map, owner_of, wait_of};

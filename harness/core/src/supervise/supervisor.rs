@@ -12,6 +12,7 @@ use super::halt::Deferred;
 use super::nursery::{Forkserver, Nursery};
 use super::run::Run;
 use super::tasks::{Role, Tasks};
+use super::words::Messages;
 use crate::observe::{Descendant, DescendantEnd, Ending};
 use crate::symbolize::Symbolizer;
 use crate::unwind::Unwinder;
@@ -42,6 +43,7 @@ pub(super) struct Supervisor {
     pub(super) deferred: Deferred,
     pub(super) symbolizer: Symbolizer,
     pub(super) unwinder: Unwinder,
+    pub(super) messages: Messages,
     /// Somebody wants us to end.
     pub(super) terminating: bool,
     /// Somebody wants the command to end, and no more runs of it.
@@ -76,6 +78,7 @@ impl Supervisor {
             deferred: Deferred::default(),
             symbolizer: Symbolizer::default(),
             unwinder: Unwinder::default(),
+            messages: Messages::default(),
             terminating: false,
             is_interrupted: false,
             backlog: false,
@@ -322,6 +325,7 @@ impl Supervisor {
 
     /// The command line is still there when a process is about to end, and gone right after.
     fn on_exiting(&mut self, tid: i32) {
+        self.note_undelivered(tid);
         if let Some(Role::Descendant(index)) = self.tasks.role(tid)
             && let Some(run) = &mut self.run
             && !run.ending

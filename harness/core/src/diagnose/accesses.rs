@@ -1,0 +1,164 @@
+//! Signs in the faulting instruction and in the maps: what it accessed, and through what.
+//!
+//! Deliberately absent: what the memory held; contents are not kept.
+
+use super::facts::Facts;
+use super::instruction::{Access, Held, Kind};
+use super::rule::Seen;
+use super::signs::{NULL_PAGE_BYTES, line};
+use crate::observe::Mapping;
+
+/// So far from every mapping, nothing can have been mapped a moment before: the kernel puts
+/// mappings next to each other.
+const FAR_BYTES: u64 = 1 << 40;
+/// So far from null, no member and no usual element of a null object lies.
+const NULL_OBJECT_BYTES_MAX: u64 = 1 << 28;
+/// The lower half of the addresses ends here (four-level paging).
+const USER_END: u64 = 1 << 47;
+
+/// A canonical x86-64 address repeats bit 47 in all bits above (four-level paging).
+fn is_canonical(address: u64) -> bool {
+    let top = address >> 47;
+    top == 0 || top == 0x1_ffff
+}
+
+fn through(held: &Held) -> String {
+    format!("{} = {:#x}", held.name, held.value)
+}
+
+pub(crate) fn has_non_canonical_operand(facts: &Facts<'_>) -> Option<Seen> {
+    let decoded = facts.decoded()?;
+    let of_access = |access: &Access| {
+        let operands = [access.base.clone(), access.index.clone()];
+        let odd = |held: &Held| !is_canonical(held.value);
+        operands.into_iter().flatten().find(odd).or_else(|| {
+            (!is_canonical(access.address))
+                .then(|| Held { name: "an address".to_owned(), value: access.address })
+        })
+    };
+    let target = decoded.target.filter(|target| !is_canonical(target.value));
+    let held = target.or_else(|| decoded.accesses.iter().find_map(of_access))?;
+    Some(line("registers", format!("the instruction goes through {}", through(&held))))
+}
+
+/// The access that faulted; of a general protection fault, which has no address, none.
+fn faulting(facts: &Facts<'_>) -> Option<Access> {
+    let address = facts.address()?;
+    facts.decoded()?.accesses.into_iter().find(|access| access.covers(address))
+}
+
+/// Whether the fault was a read or a write, in words.
+pub(crate) fn access_words(facts: &Facts<'_>) -> Option<String> {
+    let (address, pc) = (facts.address()?, facts.registers()?.rip);
+    if address == pc {
+        return Some("the fault came of executing the address itself".to_owned());
+    }
+    let access = faulting(facts)?;
+    let kind = match access.kind {
+        Kind::Read => "a read",
+        Kind::Write => "a write",
+    };
+    let held: Vec<String> = access.base.iter().chain(&access.index).map(through).collect();
+    let by =
+        if held.is_empty() { String::new() } else { format!(" through {}", held.join(" and ")) };
+    let bytes =
+        if access.bytes == 0 { String::new() } else { format!(" of {} bytes", access.bytes) };
+    Some(format!("{kind}{bytes} at {:#x}{by}", access.address))
+}
+
+/// The pointer is null, and the index leads far away from it. With a scale it is clear which of
+/// both is the pointer.
+pub(crate) fn is_indexed_from_null(facts: &Facts<'_>) -> Option<Seen> {
+    let access = faulting(facts)?;
+    let (base, index) = (access.base?, access.index?);
+    (access.scale > 1 && base.value < NULL_PAGE_BYTES).then(|| {
+        let text = format!("the pointer {} is indexed by {}", through(&base), through(&index));
+        line("registers", text)
+    })
+}
+
+/// The instruction wants its operand at a multiple of so many bytes.
+pub(crate) fn is_misaligned(facts: &Facts<'_>) -> Option<Seen> {
+    let decoded = facts.decoded()?;
+    let wanted = decoded.alignment?;
+    let access = decoded.accesses.iter().find(|access| access.bytes == wanted)?;
+    (is_canonical(access.address) && access.address % wanted != 0).then(|| {
+        let text =
+            format!("the operand at {:#x} must be aligned to {wanted} bytes", access.address);
+        line("registers", text)
+    })
+}
+
+/// `ret` faults so only on a return address that is none.
+pub(crate) fn returns_nowhere(facts: &Facts<'_>) -> Option<Seen> {
+    facts
+        .decoded()?
+        .is_return
+        .then(|| line("registers", "the instruction returns to an address that is none".to_owned()))
+}
+
+fn is_data(mapping: &Mapping) -> bool {
+    mapping.permissions.starts_with('r') && !mapping.permissions.contains('x')
+}
+
+/// The access begins in memory that may be accessed, or goes out from a pointer into it, and ends
+/// where that memory does.
+pub(crate) fn leads_out(facts: &Facts<'_>) -> Option<Seen> {
+    let address = facts.address()?;
+    let access = faulting(facts)?;
+    let outside =
+        |mapping: &Mapping| is_data(mapping) && !(mapping.start..mapping.end).contains(&address);
+    if let Some(below) = facts.map()?.below.as_ref().filter(|below| outside(below))
+        && access.address < below.end
+    {
+        let text = format!(
+            "it begins at {:#x}, in a mapping that ends at {:#x}",
+            access.address, below.end
+        );
+        return Some(line("maps", text));
+    }
+    let (base, index) = (access.base?, access.index?);
+    let mut pointers = facts.crash?.pointers.iter();
+    let pointer =
+        pointers.find(|pointer| pointer.value == base.value && outside(&pointer.mapping))?;
+    (access.scale > 1).then(|| {
+        let Mapping { start, end, .. } = pointer.mapping;
+        let text = format!(
+            "{} points into {start:#x}-{end:#x}, and the index {} leads out of it",
+            through(&base),
+            through(&index),
+        );
+        line("registers", text)
+    })
+}
+
+/// Nothing is mapped anywhere near: what is there was never mapped.
+pub(crate) fn is_far_from_all(facts: &Facts<'_>) -> Option<Seen> {
+    let address = facts.address()?;
+    let map = facts.map()?;
+    if map.inside.is_some() || address < NULL_OBJECT_BYTES_MAX {
+        return None;
+    }
+    if address >= USER_END {
+        let text = format!("{address:#x} lies in the kernel's half of the addresses");
+        return Some(line("maps", text));
+    }
+    let below = map.below.as_ref().map(|below| address.saturating_sub(below.end));
+    let above = map.above.as_ref().map(|above| above.start.saturating_sub(address));
+    let nearest = below.into_iter().chain(above).min();
+    nearest
+        .is_none_or(|bytes| bytes >= FAR_BYTES)
+        .then(|| line("maps", "nothing is mapped within 1 TiB of the address".to_owned()))
+}
+
+/// A jump to what is mapped but no code, or far from everything.
+pub(crate) fn is_no_code(facts: &Facts<'_>) -> Option<Seen> {
+    match facts.inside() {
+        None => is_far_from_all(facts),
+        Some(mapping) if mapping.permissions.contains('x') => None,
+        Some(mapping) => {
+            let text = format!("the mapping there is not executable ({})", mapping.permissions);
+            Some(line("maps", text))
+        }
+    }
+}

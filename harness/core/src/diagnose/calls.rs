@@ -1,0 +1,217 @@
+//! Signs on the stack of the crashing thread: which functions of a runtime led to its death.
+//!
+//! Deliberately absent: frames that a search found, and those below a signal handler: they prove
+//! nothing about this death.
+
+use super::culprit::{is_interpreter, is_runtime};
+use super::facts::Facts;
+use super::rule::Seen;
+use super::signals;
+use super::signs::line;
+use crate::observe::{Crash, Location, Thread};
+
+/// Functions of the C library, the loader and interpreters that run a program's last code. (POSIX
+/// exit; the C++ ABI, 3.3.5; glibc elf/dl-fini.c; CPython, Py_FinalizeEx.)
+const LAST_FUNCTIONS: [&str; 7] = [
+    "exit",
+    "quick_exit",
+    "__run_exit_handlers",
+    "__cxa_finalize",
+    "_dl_fini",
+    "Py_FinalizeEx",
+    "Py_Finalize",
+];
+/// Frames of the runtime between `std::terminate` and the throw.
+const RUNTIME_FRAMES_MAX: usize = 8;
+/// The C++ ABI, 2.4 and 2.5; libgcc's unwinder.
+const THROWS: [&str; 6] = [
+    "__cxa_throw",
+    "__cxa_rethrow",
+    "std::rethrow_exception",
+    "_Unwind_RaiseException",
+    "_Unwind_Resume_or_Rethrow",
+    "_Unwind_Resume",
+];
+const FORCED_UNWIND: &str = "_Unwind_ForcedUnwind";
+const ASSERTS: [&str; 5] = [
+    "__assert_fail",
+    "__assert_perror_fail",
+    "__assert",
+    "__assert_rtn",
+    "std::__glibcxx_assert_fail",
+];
+const PURE: [&str; 2] = ["__cxa_pure_virtual", "__cxa_deleted_virtual"];
+
+/// The places that led to the death, innermost first; `None` where no module holds the place.
+pub(crate) fn frames<'a>(facts: &Facts<'a>) -> Vec<Option<&'a Location>> {
+    let Some(crash) = facts.crash else { return Vec::new() };
+    let own = crash.threads.iter().find(|thread| thread.tid == crash.victim.tid);
+    let stack = own.and_then(|own| own.stack.known());
+    let frames = stack.map(|stack| stack.frames.as_slice()).unwrap_or_default();
+    let proven = frames.iter().take_while(|frame| !frame.doubtful && !frame.signal_trampoline);
+    proven.map(|frame| frame.location.known()).collect()
+}
+
+/// A function's name without its parameters.
+pub(crate) fn name(location: &Location) -> Option<&str> {
+    let function = location.function.as_deref()?;
+    // `operator()` and `(anonymous namespace)` are no parameters, and no runtime's entries either.
+    Some(function.split('(').next().unwrap_or(function))
+}
+
+/// The first frame, from the innermost on, in one of these functions.
+fn find(frames: &[Option<&Location>], wanted: &[&str]) -> Option<usize> {
+    let is_one = |location: &Location| name(location).is_some_and(|name| wanted.contains(&name));
+    frames.iter().position(|frame| frame.is_some_and(is_one))
+}
+
+fn called(function: &str) -> Seen {
+    line("stack", format!("the thread died in {function}"))
+}
+
+fn dies_in(facts: &Facts<'_>, wanted: &[&str]) -> Option<Seen> {
+    let frames = frames(facts);
+    let location = (*frames.get(find(&frames, wanted)?)?)?;
+    Some(called(name(location)?))
+}
+
+pub(crate) fn asserts(facts: &Facts<'_>) -> Option<Seen> {
+    dies_in(facts, &ASSERTS)
+}
+
+pub(crate) fn smashes(facts: &Facts<'_>) -> Option<Seen> {
+    dies_in(facts, &["__stack_chk_fail"])
+}
+
+pub(crate) fn overflows_a_buffer(facts: &Facts<'_>) -> Option<Seen> {
+    dies_in(facts, &["__chk_fail"])
+}
+
+pub(crate) fn calls_pure_virtual(facts: &Facts<'_>) -> Option<Seen> {
+    dies_in(facts, &PURE)
+}
+
+/// Rust's runtime while it panics; `std::panicking::try` is below every Rust program's main.
+pub(crate) fn panics(facts: &Facts<'_>) -> Option<Seen> {
+    const LAST: [&str; 4] =
+        ["rust_panic", "rust_begin_unwind", "rust_panic_with_hook", "__rust_start_panic"];
+    let frames = frames(facts);
+    frames.iter().flatten().find_map(|location| {
+        let function = location.function.as_deref()?;
+        let last = function.rsplit("::").next().unwrap_or(function);
+        (LAST.contains(&last) || function.starts_with("core::panicking::"))
+            .then(|| called(function))
+    })
+}
+
+/// `std::terminate` and what the runtime did before, outwards.
+fn terminate<'a>(facts: &Facts<'a>) -> Option<Vec<&'a Location>> {
+    let frames = frames(facts);
+    let at = find(&frames, &["std::terminate"])?;
+    Some(frames.into_iter().skip(at + 1).map_while(|frame| frame).collect())
+}
+
+fn throws_by<'a>(outwards: &[&'a Location], wanted: &[&str]) -> Option<&'a str> {
+    let near = outwards.iter().take(RUNTIME_FRAMES_MAX);
+    let mut runtime = near.take_while(|location| {
+        is_runtime(&location.module) || {
+            name(location).is_some_and(|name| wanted.contains(&name))
+        }
+    });
+    runtime.find_map(|location| name(location).filter(|name| wanted.contains(name)))
+}
+
+/// `std::terminate` because of an exception: it is thrown just now, or is being handled.
+pub(crate) fn throws(facts: &Facts<'_>) -> Option<Seen> {
+    let outwards = terminate(facts)?;
+    if let Some(function) = throws_by(&outwards, &THROWS) {
+        return Some(line("stack", format!("{function} ended in std::terminate")));
+    }
+    let exception = facts.crash?.last_words.exception.known()?;
+    is_called_by_program(&outwards).then(|| {
+        let text = format!("std::terminate was called while a {} was in flight", exception.kind);
+        line("process memory", text)
+    })
+}
+
+fn is_called_by_program(outwards: &[&Location]) -> bool {
+    outwards.first().is_some_and(|caller| !is_runtime(&caller.module))
+}
+
+/// A thread that is ended unwinds its stack, and something on it forbids that.
+pub(crate) fn is_unwound_by_force(facts: &Facts<'_>) -> Option<Seen> {
+    throws_by(&terminate(facts)?, &[FORCED_UNWIND])
+        .map(|function| line("stack", format!("{function} ended in std::terminate")))
+}
+
+/// `std::terminate` called by the destructor of a `std::thread`, or by an assignment to it.
+pub(crate) fn drops_a_thread(facts: &Facts<'_>) -> Option<Seen> {
+    let outwards = terminate(facts)?;
+    let function = outwards.first()?.function.as_deref()?;
+    let of_thread = function.strip_prefix("std::").map(|rest| {
+        let rest = rest.strip_prefix("__1::").unwrap_or(rest);
+        rest.starts_with("thread::~thread") || rest.starts_with("thread::operator=")
+    });
+    of_thread?.then(|| line("stack", format!("std::terminate was called by {function}")))
+}
+
+fn is_language_runtime(location: &Location) -> bool {
+    is_runtime(&location.module) && !is_interpreter(&location.module)
+}
+
+/// Whether the program itself called `abort`; `None` where its stack does not show `abort`.
+pub(crate) fn aborts_by_itself(facts: &Facts<'_>) -> Option<bool> {
+    let frames = frames(facts);
+    let at = find(&frames, &["abort"])?;
+    let abort = (*frames.get(at)?)?;
+    let caller = frames.get(at + 1)?;
+    // In a program without shared libraries, runtime and program are one module.
+    is_language_runtime(abort).then_some(())?;
+    Some(caller.is_none_or(|caller| !is_language_runtime(caller)))
+}
+
+/// The program called `abort`, as far as its stack could be walked.
+pub(crate) fn calls_abort(facts: &Facts<'_>) -> Option<Seen> {
+    if frames(facts).is_empty() {
+        // abort() sends the signal to its own thread.
+        return (facts.code()? == signals::SI_TKILL).then_some(Seen::Told);
+    }
+    aborts_by_itself(facts)?.then(|| line("stack", "the program called abort() itself".to_owned()))
+}
+
+/// Not by `abort`: nothing on the stack is called so.
+pub(crate) fn is_no_abort(facts: &Facts<'_>) -> Option<Seen> {
+    if facts.signal()? != signals::SIGABRT {
+        return Some(Seen::Told);
+    }
+    let frames = frames(facts);
+    // Where the C library is a module of its own, its functions have names.
+    let is_named = frames.first().is_some_and(|first| first.is_some_and(is_language_runtime));
+    let no_abort = is_named && find(&frames, &["abort"]).is_none();
+    (no_abort || facts.code()? == signals::SI_USER)
+        .then(|| line("stack", "it was not abort() that sent it".to_owned()))
+}
+
+/// A thread of the victim that runs the process's last code, with the function that says so.
+pub(crate) fn leaving(crash: &Crash) -> Option<(&Thread, &str)> {
+    crash.threads.iter().find_map(|thread| {
+        let frames = &thread.stack.known()?.frames;
+        let mut proven = frames.iter().filter(|frame| !frame.doubtful);
+        let function = proven.find_map(|frame| {
+            let location = frame.location.known()?;
+            let function = location.function.as_deref()?;
+            (is_runtime(&location.module) && LAST_FUNCTIONS.contains(&function)).then_some(function)
+        })?;
+        Some((thread, function))
+    })
+}
+
+/// A thread goes on while another one destroys what it uses.
+pub(crate) fn runs_on_while_leaving(facts: &Facts<'_>) -> Option<Seen> {
+    let crash = facts.crash?;
+    let (thread, function) = leaving(crash)?;
+    (thread.tid != crash.victim.tid).then(|| {
+        let name = format!("thread {} `{}`", thread.tid, thread.name);
+        line("stack", format!("{name} was in {function}() while this thread still ran"))
+    })
+}

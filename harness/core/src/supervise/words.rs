@@ -1,0 +1,272 @@
+//! What a process was about to say: the message with which the C library aborts, and the C++
+//! exception that nobody caught. Both are read from its memory, which nothing but the process
+//! itself vouches for: each word is checked, and each text is cut.
+//!
+//! Deliberately absent: other C++ runtimes than libstdc++, whose exceptions look otherwise.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use hotfire_sys::open_regular;
+use hotfire_sys::procfs::MapLine;
+use object::read::ReadCache;
+use object::{Object, ObjectSymbol};
+
+use crate::observe::{Exception, Fact, LastWords, Mapping, Pointer, Registers};
+use crate::unwind::Memory;
+
+/// The longest text that is kept, in bytes.
+const TEXT_BYTES_MAX: usize = 512;
+/// How far down the stack an exception is looked for: the runtime's own frames take up to 3 KiB.
+const STACK_BYTES_MAX: usize = 16 * 1024;
+/// Words of the stack that are followed.
+const CANDIDATES_MAX: usize = 512;
+/// Classes between a type and the one that keeps its text.
+const BASES_MAX: usize = 8;
+/// Files whose symbol is remembered.
+const FILES_MAX: usize = 64;
+
+/// The symbol of glibc's message (assert/assert.c, `struct abort_msg_s`: a length of 4 bytes, then
+/// the text).
+const MESSAGE_SYMBOL: &str = "__abort_msg";
+/// `exception_class` of libstdc++ (libsupc++/unwind-cxx.h, `__gxx_primary_exception_class`).
+const EXCEPTION_CLASS: u64 = u64::from_be_bytes(*b"GNUCC++\0");
+/// Lengths of `_Unwind_Exception`, and of all that stands before the thrown object
+/// (`__cxa_refcounted_exception`), in bytes; its `exceptionType` is the third word.
+const HEADER_BYTES: u64 = 32;
+const BEFORE_OBJECT_BYTES: u64 = 128;
+/// Handlers and `exception_ptr`s that may hold one exception.
+const HOLDERS_MAX: u64 = 64;
+/// The mangled names of the classes that keep a text, right behind the pointer to their table of
+/// virtual functions.
+const KEEPS_TEXT: [&str; 2] = ["St13runtime_error", "St11logic_error"];
+
+/// Where each C library keeps its message, as linked, by path and inode.
+#[derive(Debug, Default)]
+pub(super) struct Messages {
+    addresses: BTreeMap<(String, u64), Option<u64>>,
+}
+
+impl Messages {
+    /// The last words of an aborting process, of which this thread aborts.
+    pub(super) fn last_words(
+        &mut self,
+        memory: &mut dyn Memory,
+        maps: &[MapLine],
+        registers: &Registers,
+    ) -> LastWords {
+        LastWords {
+            message: fact(self.message(memory, maps), "the C library holds no message"),
+            exception: fact(exception(memory, maps, registers.rsp), "none was found on the stack"),
+        }
+    }
+
+    fn message(&mut self, memory: &mut dyn Memory, maps: &[MapLine]) -> Option<String> {
+        let library = maps.iter().find(|map| map.offset == 0 && is_c_library(&map.path))?;
+        if self.addresses.len() >= FILES_MAX {
+            self.addresses.clear();
+        }
+        let key = (library.path.clone(), library.inode);
+        let linked = *self.addresses.entry(key).or_insert_with(|| symbol(&library.path));
+        let place = word(memory, library.start.checked_add(linked?)?)?;
+        holds(maps, place).then_some(())?;
+        let message = text(memory, place.checked_add(4)?)?;
+        let message = message.trim();
+        (!message.is_empty()).then(|| message.to_owned())
+    }
+}
+
+fn fact<T>(found: Option<T>, otherwise: &str) -> Fact<T> {
+    found.map_or_else(|| Fact::Unavailable(otherwise.to_owned()), Fact::Known)
+}
+
+fn is_c_library(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    name.starts_with("libc.so") || name.starts_with("libc-2")
+}
+
+/// Where the symbol stands; shared libraries are linked at address 0.
+fn symbol(path: &str) -> Option<u64> {
+    let cache = ReadCache::new(open_regular(path).ok()?);
+    let file = object::File::parse(&cache).ok()?;
+    let found = file.dynamic_symbols().find(|symbol| symbol.name() == Ok(MESSAGE_SYMBOL))?;
+    Some(found.address())
+}
+
+fn word(memory: &mut dyn Memory, address: u64) -> Option<u64> {
+    let mut bytes = [0; 8];
+    (memory.read(address, &mut bytes) == 8).then(|| u64::from_le_bytes(bytes))
+}
+
+/// A text that ends with a zero byte.
+fn text(memory: &mut dyn Memory, address: u64) -> Option<String> {
+    let mut bytes = vec![0; TEXT_BYTES_MAX];
+    let length = memory.read(address, &mut bytes);
+    let read = bytes.get(..length)?;
+    let end = read.iter().position(|byte| *byte == 0).unwrap_or(length);
+    Some(String::from_utf8_lossy(read.get(..end)?).into_owned())
+}
+
+fn at(maps: &[MapLine], address: u64) -> Option<&MapLine> {
+    maps.iter().find(|map| (map.start..map.end).contains(&address))
+}
+
+fn holds(maps: &[MapLine], address: u64) -> bool {
+    at(maps, address).is_some_and(|map| map.permissions.starts_with("rw"))
+}
+
+/// The exception nearest to the top of the stack: what throws it keeps a pointer to it there.
+fn exception(memory: &mut dyn Memory, maps: &[MapLine], sp: u64) -> Option<Exception> {
+    let mut bytes = vec![0; STACK_BYTES_MAX];
+    let length = memory.read(sp & !7, &mut bytes);
+    bytes.truncate(length);
+    let (words, _) = bytes.as_chunks::<8>();
+    let mut seen = BTreeSet::new();
+    words
+        .iter()
+        .map(|word| u64::from_le_bytes(*word))
+        .filter(|address| address % 16 == 0 && holds(maps, *address) && seen.insert(*address))
+        .take(CANDIDATES_MAX)
+        // A pointer to the object, or to the header in front of it.
+        .flat_map(|address| [Some(address), address.checked_add(HEADER_BYTES)])
+        .find_map(|object| thrown(memory, object?))
+}
+
+/// The exception whose object lies here. The words in front of a living one are zero but for the
+/// number of those who hold it; the allocator writes there when it is freed.
+fn thrown(memory: &mut dyn Memory, object: u64) -> Option<Exception> {
+    if word(memory, object.checked_sub(HEADER_BYTES)?)? != EXCEPTION_CLASS {
+        return None;
+    }
+    let start = object.checked_sub(BEFORE_OBJECT_BYTES)?;
+    let living = (1..=HOLDERS_MAX).contains(&word(memory, start)?) && word(memory, start + 8)? == 0;
+    let kind = word(memory, start + 16).filter(|_| living)?;
+    let name = type_name(memory, kind)?;
+    let mut base = (kind, name.clone());
+    let keeps_text = (0..BASES_MAX).any(|_| {
+        if KEEPS_TEXT.contains(&base.1.as_str()) {
+            return true;
+        }
+        // `__si_class_type_info`: the only base, at the same address, stands behind the name.
+        let next = word(memory, base.0.wrapping_add(16));
+        let next = next.and_then(|next| Some((next, type_name(memory, next)?)));
+        base = next.unwrap_or_default();
+        false
+    });
+    let what = keeps_text.then(|| word(memory, object + 8)).flatten();
+    let what = what.and_then(|place| text(memory, place));
+    Some(Exception { kind: demangled(&name), what })
+}
+
+/// The mangled name in a `std::type_info`.
+fn type_name(memory: &mut dyn Memory, kind: u64) -> Option<String> {
+    let place = word(memory, kind.checked_add(8)?)?;
+    let name = text(memory, place)?;
+    let name = name.trim_start_matches('*');
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'.';
+    (!name.is_empty() && name.bytes().all(is_name)).then(|| name.to_owned())
+}
+
+fn demangled(name: &str) -> String {
+    const MEANS: &str = "typeinfo name for ";
+    let symbol = cpp_demangle::Symbol::new(format!("_ZTS{name}")).ok();
+    let words = symbol.and_then(|symbol| symbol.demangle().ok());
+    words.and_then(|words| words.strip_prefix(MEANS).map(str::to_owned)).unwrap_or(name.to_owned())
+}
+
+/// The mappings that registers point into, without asking for the files behind them.
+pub(super) fn pointers(maps: &[MapLine], registers: &Registers) -> Vec<Pointer> {
+    let own = [registers.rsp, registers.rbp];
+    let values: BTreeSet<u64> = registers.general.iter().copied().chain(own).collect();
+    let pointer = |value: u64| Some(Pointer { value, mapping: mapping(at(maps, value)?) });
+    values.into_iter().filter_map(pointer).collect()
+}
+
+fn mapping(map: &MapLine) -> Mapping {
+    Mapping {
+        start: map.start,
+        end: map.end,
+        permissions: map.permissions.clone(),
+        offset: map.offset,
+        inode: map.inode,
+        path: map.path.clone(),
+        file_bytes: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Words by address.
+    struct Words(BTreeMap<u64, u64>);
+
+    impl Memory for Words {
+        fn read(&mut self, address: u64, buffer: &mut [u8]) -> usize {
+            let mut done = 0;
+            for (place, byte) in (address..).zip(buffer.iter_mut()) {
+                let Some(word) = self.0.get(&(place & !7)) else { break };
+                *byte = word.to_le_bytes()[(place % 8) as usize];
+                done += 1;
+            }
+            done
+        }
+    }
+
+    fn name(text: &[u8; 8]) -> u64 {
+        u64::from_le_bytes(*text)
+    }
+
+    const HEAP: u64 = 0x5000;
+    const OBJECT: u64 = HEAP + BEFORE_OBJECT_BYTES;
+
+    /// A stack at 0x1000 with a pointer to an exception of the type `5Error`.
+    fn process() -> Words {
+        Words(BTreeMap::from([
+            (0x1000, 0x77),
+            (0x1008, OBJECT),
+            (HEAP, 1),
+            (HEAP + 8, 0),
+            (HEAP + 16, 0x9000),
+            (OBJECT - HEADER_BYTES, EXCEPTION_CLASS),
+            (0x9000, 0x1234),
+            (0x9008, 0x9100),
+            (0x9100, name(b"5Error\0\0")),
+        ]))
+    }
+
+    fn found(words: &mut Words) -> Option<String> {
+        let heap = MapLine {
+            start: HEAP,
+            end: HEAP + 0x1000,
+            permissions: "rw-p".into(),
+            offset: 0,
+            device: (0, 0),
+            inode: 0,
+            path: "[heap]".into(),
+        };
+        Some(exception(words, &[heap], 0x1000)?.kind)
+    }
+
+    #[test]
+    fn a_living_exception_is_found_through_the_stack() {
+        assert_eq!(found(&mut process()).as_deref(), Some("Error"));
+        let mut by_header = process();
+        by_header.0.insert(0x1008, OBJECT - HEADER_BYTES);
+        assert_eq!(found(&mut by_header).as_deref(), Some("Error"));
+    }
+
+    #[test]
+    fn what_is_none_is_not_taken_for_one() {
+        for (place, value) in [
+            // Another language's, freed, held by nobody, without a name.
+            (OBJECT - HEADER_BYTES, u64::from_be_bytes(*b"MOZ\0RUST")),
+            (HEAP + 8, 0x5555),
+            (HEAP, 0),
+            (0x9100, name(b"\x01\x02\0\0\0\0\0\0")),
+        ] {
+            let mut words = process();
+            words.0.insert(place, value);
+            assert_eq!(found(&mut words), None, "{place:#x}");
+        }
+    }
+}
