@@ -145,9 +145,7 @@ pub(crate) fn is_far_from_all(facts: &Facts<'_>) -> Option<Seen> {
     }
     let below = map.below.as_ref().map(|below| address.saturating_sub(below.end));
     let above = map.above.as_ref().map(|above| above.start.saturating_sub(address));
-    let nearest = below.into_iter().chain(above).min();
-    nearest
-        .is_none_or(|bytes| bytes >= FAR_BYTES)
+    (below.into_iter().chain(above).min()? >= FAR_BYTES)
         .then(|| line("maps", "nothing is mapped within 1 TiB of the address".to_owned()))
 }
 

@@ -183,7 +183,7 @@ mod tests {
         assert_eq!(words(&[0x01, 0x03]), ["Write rbx -"]); // add %eax,(%rbx)
         assert_eq!(words(&[0x41, 0x8b, 0x04, 0x24]), ["Read r12 -"]); // mov (%r12),%eax
         assert_eq!(words(&[0x43, 0x8b, 0x04, 0x8e]), ["Read r14 r9"]); // mov (%r14,%r9,4),%eax
-        assert_eq!(words(&[0xf3, 0x48, 0xa5]), ["Read rsi -", "Write rdi -"]); // rep movsq
+        assert_eq!(words(&[0xf3, 0x48, 0xa5]), ["Write rdi -", "Read rsi -"]); // rep movsq
         assert_eq!(words(&[0xc5, 0xfc, 0x10, 0x07]), ["Read rdi -"]); // vmovups (%rdi),%ymm0
         // vmovdqu64 (%rsi),%ymm16
         assert_eq!(words(&[0x62, 0xe1, 0xfe, 0x28, 0x6f, 0x06]), ["Read rsi -"]);

@@ -91,6 +91,29 @@ pub(crate) fn crash(signal: i32, code: i32, address: Option<u64>) -> Crash {
     .unwrap()
 }
 
+/// The crashing thread's stack, innermost frame first: module and function of each frame.
+pub(crate) fn with_stack(mut crash: Crash, frames: &[(&str, &str)]) -> Crash {
+    let tid = crash.victim.tid;
+    crash.threads.retain(|thread| thread.tid != tid);
+    crash.threads.insert(0, standing_in(tid, frames));
+    crash
+}
+
+/// A thread that stands in these frames.
+pub(crate) fn standing_in(tid: i32, frames: &[(&str, &str)]) -> Thread {
+    let frame = |(module, function): &(&str, &str)| {
+        json!({
+            "pc": PC, "found_by": "unwind-info",
+            "location": {"known": {
+                "pc": PC, "module": format!("/lib/{module}"), "offset": 1, "function": function,
+            }},
+        })
+    };
+    let frames: Vec<_> = frames.iter().map(frame).collect();
+    let stack = json!({"known": {"frames": frames, "end": "the outermost frame"}});
+    Thread { stack: from_value(stack).unwrap(), ..thread(tid, Wait::None) }
+}
+
 pub(crate) fn mapping(start: u64, end: u64, permissions: &str, path: &str) -> Mapping {
     from_value(json!({
         "start": start, "end": end, "permissions": permissions, "offset": 0,

@@ -8,7 +8,9 @@
     reason = "helpers of tests fail as tests do"
 )]
 
+mod accesses;
 mod build;
+mod calls;
 mod ci;
 mod findings;
 mod gate;

@@ -6,14 +6,15 @@ use hotfire_core::observe::{Crash, Fact, StallReason, Wait};
 
 use crate::build::{
     CHILD, CRASH_NS, Case, PC, SP, crash, healthy, held_lock, ledger_event, lock, mapping, thread,
+    with_stack,
 };
 
-const SEGV: i32 = 11;
-const BUS: i32 = 7;
-const ABRT: i32 = 6;
+pub(crate) const SEGV: i32 = 11;
+pub(crate) const BUS: i32 = 7;
+pub(crate) const ABRT: i32 = 6;
 const FPE: i32 = 8;
 const ILL: i32 = 4;
-const TERM: i32 = 15;
+pub(crate) const TERM: i32 = 15;
 
 const PLAN: &str = "create a = reference; load a tiny; generate a 16; exit";
 
@@ -24,15 +25,24 @@ pub(crate) struct RuleCases {
     pub(crate) twins: Vec<Case>,
 }
 
-fn crashed(crash: Crash) -> Case {
+pub(crate) fn crashed(crash: Crash) -> Case {
     healthy(PLAN).in_step(3).crashed(crash)
 }
 
-fn fault(signal: i32, code: i32, address: u64) -> Crash {
+pub(crate) fn fault(signal: i32, code: i32, address: u64) -> Crash {
     crash(signal, code, Some(address))
 }
 
-fn sent(signal: i32, code: i32, sender: i32) -> Crash {
+/// The same, with all mappings far away.
+pub(crate) fn far_fault(signal: i32, code: i32, address: u64) -> Crash {
+    change(fault(signal, code, address), |crash| {
+        if let Fact::Known(map) = &mut crash.address_map {
+            map.above = Some(mapping(0x7f10_0000_0000, 0x7f10_0001_0000, "r-xp", "/lib/libc.so"));
+        }
+    })
+}
+
+pub(crate) fn sent(signal: i32, code: i32, sender: i32) -> Crash {
     let mut crash = crash(signal, code, None);
     if let Fact::Known(info) = &mut crash.siginfo {
         info.sender = Some(sender);
@@ -40,12 +50,12 @@ fn sent(signal: i32, code: i32, sender: i32) -> Crash {
     crash
 }
 
-fn change(mut crash: Crash, change: impl FnOnce(&mut Crash)) -> Crash {
+pub(crate) fn change(mut crash: Crash, change: impl FnOnce(&mut Crash)) -> Crash {
     change(&mut crash);
     crash
 }
 
-fn set_pc(crash: &mut Crash, pc: u64) {
+pub(crate) fn set_pc(crash: &mut Crash, pc: u64) {
     if let Fact::Known(registers) = &mut crash.registers {
         registers.rip = pc;
     }
@@ -106,18 +116,19 @@ fn stack_overflow() -> RuleCases {
 }
 
 fn wild_jump() -> RuleCases {
-    let wild = change(fault(SEGV, 1, 0x4141_4141), |crash| set_pc(crash, 0x4141_4141));
+    let at = 0x4141_4141_4141;
+    let wild = change(far_fault(SEGV, 1, at), |crash| set_pc(crash, at));
     RuleCases {
         rule: "wild-jump",
         fires: crashed(wild.clone()),
         twins: vec![
-            crashed(fault(SEGV, 1, 0x4141_4141)),
+            crashed(far_fault(SEGV, 1, at)),
             // Code that is mapped executable by now (a racing mmap).
             crashed(change(fault(SEGV, 1, 0x7f10_0000_0040), |crash| {
                 set_pc(crash, 0x7f10_0000_0040);
                 set_inside(crash, "r-xp", None);
             })),
-            crashed(change(fault(BUS, 2, 0x4141_4141), |crash| set_pc(crash, 0x4141_4141))),
+            crashed(change(far_fault(BUS, 2, at), |crash| set_pc(crash, at))),
         ],
     }
 }
@@ -255,21 +266,26 @@ fn lines() -> Vec<RuleCases> {
             "engine: session.cpp:12: step: Assertion `n > 0' failed.",
             "engine: step failed.",
         ),
-        by_line("explicit-abort", "the model is broken", "Assertion `n > 0' failed."),
+        by_line(
+            "forced-unwind",
+            "FATAL: exception not rethrown",
+            "terminate called without an active exception",
+        ),
+        by_line("buffer-overflow", "*** buffer overflow detected ***: terminated", "overflow"),
+        explicit_abort(),
     ]
+}
+
+fn explicit_abort() -> RuleCases {
+    let mut cases = by_line("explicit-abort", "the model is broken", "Assertion `n > 0' failed.");
+    let raised = [("libc.so.6", "raise"), ("libengine.so", "step")];
+    cases.twins.push(crashed(sent(ABRT, -6, 9999)));
+    cases.twins.push(crashed(with_stack(sent(ABRT, -6, CHILD), &raised)));
+    cases
 }
 
 fn senders() -> Vec<RuleCases> {
     vec![
-        RuleCases {
-            rule: "self-kill",
-            fires: crashed(sent(TERM, 0, CHILD)),
-            twins: vec![
-                crashed(sent(TERM, 0, 9999)),
-                crashed(sent(TERM, 1, CHILD)),
-                crashed(sent(ABRT, -6, CHILD)),
-            ],
-        },
         RuleCases {
             rule: "external-kill",
             fires: crashed(sent(TERM, 0, 9999)),
@@ -325,6 +341,8 @@ fn all_cases() -> Vec<RuleCases> {
     ];
     cases.extend(lines());
     cases.extend(senders());
+    cases.extend(crate::calls::cases());
+    cases.extend(crate::accesses::cases());
     cases.extend(crate::leaks::cases());
     cases
 }

@@ -1,0 +1,217 @@
+//! Rules that read the faulting instruction and the maps around its operands.
+
+use hotfire_core::observe::{Crash, Fact, Pointer, UNDELIVERED};
+
+use crate::build::mapping;
+use crate::rules::{BUS, RuleCases, SEGV, TERM, change, crashed, far_fault, fault, set_pc};
+
+const SYS: i32 = 31;
+/// movaps %xmm0,(%rax); ret; mov (%rdi,%rsi,4),%eax; mov (%rdi,%rsi),%eax; mov (%rdi),%rax.
+const ALIGNED_MOVE: [u8; 3] = [0x0f, 0x29, 0x00];
+const RETURN: [u8; 1] = [0xc3];
+const SCALED: [u8; 3] = [0x8b, 0x04, 0xb7];
+const UNSCALED: [u8; 3] = [0x8b, 0x04, 0x37];
+const LOAD: [u8; 3] = [0x48, 0x8b, 0x07];
+
+const RAX: usize = 0;
+const RSI: usize = 4;
+const RDI: usize = 5;
+
+fn with(crash: Crash, instruction: &[u8], values: &[(usize, u64)]) -> Crash {
+    change(crash, |crash| {
+        crash.instruction = instruction.to_vec();
+        if let Fact::Known(registers) = &mut crash.registers {
+            values.iter().for_each(|(register, value)| registers.general[*register] = *value);
+        }
+    })
+}
+
+fn null_call() -> RuleCases {
+    let jump = |signal, code, pc| change(fault(signal, code, pc), |crash| set_pc(crash, pc));
+    RuleCases {
+        rule: "null-call",
+        fires: crashed(jump(SEGV, 1, 0)),
+        twins: vec![
+            crashed(fault(SEGV, 1, 0)),
+            crashed(jump(SEGV, 1, 0x4141_4141_4141)),
+            crashed(jump(BUS, 2, 0)),
+        ],
+    }
+}
+
+fn wild_return() -> RuleCases {
+    let ret = |signal, code| with(fault(signal, code, 0), &RETURN, &[]);
+    RuleCases {
+        rule: "wild-return",
+        fires: crashed(ret(SEGV, 128)),
+        twins: vec![
+            crashed(with(fault(SEGV, 128, 0), &LOAD, &[])),
+            // The stack pointer itself points nowhere.
+            crashed(ret(SEGV, 1)),
+            crashed(ret(TERM, 128)),
+        ],
+    }
+}
+
+fn null_array() -> RuleCases {
+    let at = 0x40_0000;
+    let indexed = |signal, code, instruction: &[u8], base: u64| {
+        let index = if instruction == SCALED { (at - base) / 4 } else { at - base };
+        crashed(with(fault(signal, code, at), instruction, &[(RDI, base), (RSI, index)]))
+    };
+    RuleCases {
+        rule: "null-array",
+        fires: indexed(SEGV, 1, &SCALED, 0),
+        twins: vec![
+            indexed(SEGV, 1, &SCALED, 0x20_0000),
+            // Which of both is the pointer?
+            indexed(SEGV, 1, &UNSCALED, 0),
+            indexed(SEGV, 2, &SCALED, 0),
+            indexed(BUS, 1, &SCALED, 0),
+        ],
+    }
+}
+
+const START: u64 = 0x7f20_0000_0000;
+const END: u64 = START + 0x1000;
+
+/// An array in START..END is indexed, up to `at`.
+fn indexed(signal: i32, permissions: &str, instruction: &[u8], at: u64) -> Crash {
+    let scale = if instruction == SCALED { 4 } else { 1 };
+    let values = [(RDI, START + 0x10), (RSI, (at - START - 0x10) / scale)];
+    change(with(fault(signal, 1, at), instruction, &values), |crash| {
+        let mapping = mapping(START, END, permissions, "");
+        crash.pointers = vec![Pointer { value: START + 0x10, mapping }];
+    })
+}
+
+fn out_of_mapping() -> RuleCases {
+    let beyond = |instruction: &[u8]| indexed(SEGV, "rw-p", instruction, END + 0x110);
+    RuleCases {
+        rule: "out-of-mapping",
+        fires: crashed(beyond(&SCALED)),
+        twins: vec![
+            crashed(beyond(&UNSCALED)),
+            crashed(indexed(SEGV, "r-xp", &SCALED, END + 0x110)),
+            crashed(indexed(BUS, "rw-p", &SCALED, END + 0x110)),
+            // Inside of the mapping: it went away under the access.
+            crashed(indexed(SEGV, "rw-p", &SCALED, END - 0x110)),
+            crashed(change(beyond(&SCALED), |crash| set_pc(crash, END + 0x110))),
+        ],
+    }
+}
+
+fn misaligned() -> RuleCases {
+    let store = |signal, code, at| with(fault(signal, code, 0), &ALIGNED_MOVE, &[(RAX, at)]);
+    RuleCases {
+        rule: "misaligned",
+        fires: crashed(store(SEGV, 128, 0x7f00_0000_0008)),
+        twins: vec![
+            crashed(store(SEGV, 128, 0x7f00_0000_0010)),
+            crashed(store(SEGV, 1, 0x7f00_0000_0008)),
+            crashed(store(TERM, 128, 0x7f00_0000_0008)),
+        ],
+    }
+}
+
+fn alignment_check() -> RuleCases {
+    RuleCases {
+        rule: "alignment-check",
+        fires: crashed(fault(BUS, 1, 0x7f00_0000_0001)),
+        twins: vec![crashed(fault(BUS, 2, 0x7f00_0000_0001)), crashed(fault(TERM, 1, 0x1))],
+    }
+}
+
+fn wild_pointer() -> RuleCases {
+    let at = 0x1234_5678_9000;
+    let near = |crash: &mut Crash| {
+        if let Fact::Known(map) = &mut crash.address_map {
+            map.above = Some(mapping(at + 0x1_0000_0000, at + 0x2_0000_0000, "rw-p", ""));
+        }
+    };
+    RuleCases {
+        rule: "wild-pointer",
+        fires: crashed(far_fault(SEGV, 1, at)),
+        twins: vec![
+            // Between mappings: it may have been mapped a moment before.
+            crashed(change(far_fault(SEGV, 1, at), near)),
+            // Near enough to null to be an element of a null array.
+            crashed(far_fault(SEGV, 1, 0x10_0000)),
+            crashed(far_fault(SEGV, 2, at)),
+            crashed(far_fault(BUS, 1, at)),
+            crashed(change(far_fault(SEGV, 1, at), |crash| set_pc(crash, at))),
+        ],
+    }
+}
+
+fn seccomp() -> Vec<RuleCases> {
+    let undelivered = |signal, reason: &str| {
+        crashed(change(fault(signal, 1, 0), |crash| {
+            crash.siginfo = Fact::Unavailable(reason.to_owned());
+        }))
+    };
+    vec![
+        RuleCases {
+            rule: "seccomp",
+            fires: crashed(fault(SYS, 1, 0)),
+            // Code 2 is the emulation of another system's calls.
+            twins: vec![crashed(fault(SYS, 2, 0)), crashed(fault(TERM, 1, 0))],
+        },
+        RuleCases {
+            rule: "seccomp-kill",
+            fires: undelivered(SYS, UNDELIVERED),
+            twins: vec![undelivered(SYS, "EPERM"), undelivered(9, UNDELIVERED)],
+        },
+    ]
+}
+
+pub(crate) fn cases() -> Vec<RuleCases> {
+    let mut cases = vec![
+        null_call(),
+        wild_return(),
+        null_array(),
+        out_of_mapping(),
+        misaligned(),
+        alignment_check(),
+        wild_pointer(),
+    ];
+    cases.extend(seccomp());
+    cases
+}
+
+#[test]
+fn an_access_that_straddles_the_end_is_out_of_bounds() {
+    // mov (%rdi),%rax: eight bytes, of which the last four are behind the mapping.
+    let straddles = change(with(fault(SEGV, 1, END), &LOAD, &[(RDI, END - 4)]), |crash| {
+        if let Fact::Known(map) = &mut crash.address_map {
+            map.below = Some(mapping(START, END, "rw-p", ""));
+        }
+    });
+    assert_eq!(crashed(straddles.clone()).finding().class, "out-of-bounds");
+    // The first byte behind it, by a pointer that may never have been one into it.
+    let behind = with(straddles, &LOAD, &[(RDI, END)]);
+    assert_eq!(crashed(behind).finding().class, "unknown");
+}
+
+#[test]
+fn a_jump_into_a_hole_between_mappings_may_be_one_to_what_was_there() {
+    let hole = change(fault(SEGV, 1, 0x7f20_0000_0000), |crash| {
+        set_pc(crash, 0x7f20_0000_0000);
+        if let Fact::Known(map) = &mut crash.address_map {
+            map.below = Some(mapping(0x7f1f_0000_0000, 0x7f1f_0001_0000, "r-xp", "/lib/a.so"));
+        }
+    });
+    assert_eq!(crashed(hole).finding().class, "unknown");
+}
+
+#[test]
+fn the_kernels_half_is_nobodys() {
+    assert_eq!(crashed(fault(SEGV, 1, u64::MAX - 7)).finding().class, "wild-pointer");
+}
+
+#[test]
+fn what_the_instruction_did_is_evidence() {
+    let finding = crashed(with(fault(SEGV, 1, 0x18), &LOAD, &[(RDI, 0x18)])).finding();
+    let told = |text: &str| finding.evidence.iter().any(|line| line.text.contains(text));
+    assert!(told("a read of 8 bytes at 0x18 through rdi = 0x18"), "{:?}", finding.evidence);
+}

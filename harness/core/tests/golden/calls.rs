@@ -1,0 +1,170 @@
+//! Rules that read the stack: where they fire without a line of text, and their twins.
+
+use hotfire_core::observe::{Crash, Exception, Fact};
+
+use crate::build::{CHILD, Case, standing_in, with_stack};
+use crate::rules::{ABRT, RuleCases, SEGV, TERM, change, crashed, fault, sent};
+
+const ABORT: [(&str, &str); 2] = [("libc.so.6", "raise"), ("libc.so.6", "abort")];
+const TERMINATE: (&str, &str) = ("libstdc++.so.6", "std::terminate()");
+
+fn frames(middle: &[(&'static str, &'static str)]) -> Vec<(&'static str, &'static str)> {
+    let program = [("libengine.so", "engine::Session::step(int)"), ("hotfire", "main")];
+    [&ABORT[..], middle, &program[..]].concat()
+}
+
+/// An abort whose stack goes through these frames.
+fn aborted(middle: &[(&'static str, &'static str)]) -> Crash {
+    with_stack(sent(ABRT, -6, CHILD), &frames(middle))
+}
+
+fn class(crash: Crash) -> String {
+    crashed(crash).finding().class
+}
+
+fn thread_not_joined() -> RuleCases {
+    let dropped = [TERMINATE, ("libengine.so", "std::thread::~thread()")];
+    let through =
+        |signal, code, sender| crashed(with_stack(sent(signal, code, sender), &frames(&dropped)));
+    RuleCases {
+        rule: "thread-not-joined",
+        fires: through(ABRT, -6, CHILD),
+        twins: vec![
+            // Somebody's own call, below a thread's destructor or not.
+            crashed(aborted(&[TERMINATE])),
+            crashed(aborted(&[
+                TERMINATE,
+                ("libengine.so", "engine::give_up()"),
+                ("libengine.so", "std::thread::~thread()"),
+            ])),
+            through(TERM, -6, CHILD),
+            through(ABRT, 0, 9999),
+        ],
+    }
+}
+
+/// A worker faults while main is in exit().
+fn worker(signal: i32, code: i32, main: &[(&str, &str)]) -> Case {
+    let crash = change(fault(signal, code, 0x7f10_0000_0000), |crash| {
+        crash.victim.tid = 102;
+        let own = standing_in(102, &[("libengine.so", "engine::Pool::work()")]);
+        crash.threads = vec![standing_in(CHILD, main), own];
+    });
+    let mut case = crashed(crash);
+    case.recorded().stage = hotfire_core::observe::HostStage::Exiting;
+    case
+}
+
+fn use_after_destruction() -> RuleCases {
+    let leaving = [("libengine.so", "engine::Table::~Table()"), ("libc.so.6", "exit")];
+    let staying = [("libc.so.6", "read"), ("hotfire", "main")];
+    let sent = || {
+        let mut case = worker(SEGV, -6, &leaving);
+        if let Some(Fact::Known(info)) = case.observation.crash.as_mut().map(|c| &mut c.siginfo) {
+            info.sender = Some(CHILD);
+        }
+        case
+    };
+    RuleCases {
+        rule: "use-after-destruction",
+        fires: worker(SEGV, 1, &leaving),
+        twins: vec![worker(SEGV, 1, &staying), worker(8, 1, &leaving), sent()],
+    }
+}
+
+fn self_kill_by_abort() -> RuleCases {
+    RuleCases {
+        rule: "self-kill",
+        fires: crashed(sent(TERM, 0, CHILD)),
+        twins: vec![
+            crashed(sent(TERM, 0, 9999)),
+            crashed(sent(TERM, 1, CHILD)),
+            crashed(aborted(&[])),
+        ],
+    }
+}
+
+pub(crate) fn cases() -> Vec<RuleCases> {
+    vec![thread_not_joined(), use_after_destruction(), self_kill_by_abort()]
+}
+
+#[test]
+fn stacks_tell_what_nobody_could_read() {
+    for (middle, told) in [
+        (&[TERMINATE, ("libstdc++.so.6", "__cxa_throw")][..], "uncaught-exception"),
+        (&[("libstdc++.so.6", "__cxa_pure_virtual")], "pure-virtual-call"),
+        (&[("libc.so.6", "__assert_fail")], "assertion"),
+        (&[("libstdc++.so.6", "std::__glibcxx_assert_fail(char const*, int)")], "assertion"),
+        (&[("libc.so.6", "__fortify_fail"), ("libc.so.6", "__stack_chk_fail")], "stack-smashing"),
+        (&[("libc.so.6", "__fortify_fail"), ("libc.so.6", "__chk_fail")], "out-of-bounds"),
+        (&[TERMINATE, ("libgcc_s.so.1", "_Unwind_ForcedUnwind")], "forced-unwind"),
+        (&[("libengine.so", "core::panicking::panic_fmt")], "rust-panic"),
+        (&[("libengine.so", "__rustc::rust_panic")], "rust-panic"),
+        (&[], "explicit-abort"),
+        // What they lead to without the telling frame.
+        (&[TERMINATE], "unknown"),
+        (&[("libc.so.6", "free")], "unknown"),
+        (&[("libengine.so", "std::panicking::catch_unwind")], "explicit-abort"),
+        // A frame far below: the exception was thrown and caught long before.
+        (&[TERMINATE, ("libengine.so", "a()"), ("libstdc++.so.6", "__cxa_throw")], "unknown"),
+    ] {
+        assert_eq!(class(aborted(middle)), told, "{middle:?}");
+    }
+}
+
+#[test]
+fn a_stack_that_contradicts_a_line_wins() {
+    let line = "terminate called after throwing an instance of 'std::bad_alloc'";
+    // The line is another process's, or older: this one called abort() by itself.
+    let case = crashed(aborted(&[])).saying(line);
+    assert_eq!(case.finding().class, "explicit-abort");
+    let own = [("libengine.so", "engine::log_and_abort()")];
+    let case = crashed(aborted(&own)).saying("Assertion `n > 0' failed.");
+    assert_eq!(case.finding().class, "assertion", "such a line is printed before abort()");
+}
+
+#[test]
+fn the_c_librarys_own_message_outranks_what_was_printed() {
+    let in_free = change(aborted(&[("libc.so.6", "free")]), |crash| {
+        crash.last_words.message = Fact::Known("free(): double free detected in tcache 2".into());
+    });
+    let case = crashed(in_free).saying("malloc(): corrupted top size");
+    let finding = case.finding();
+    assert_eq!(finding.class, "double-free");
+    assert!(finding.evidence.iter().any(|line| line.source == "process memory"));
+}
+
+#[test]
+fn an_exception_is_named() {
+    let throws = [TERMINATE, ("libstdc++.so.6", "__cxa_throw")];
+    let named = |crash| {
+        change(crash, |crash| {
+            let what = Some("no layers".to_owned());
+            crash.last_words.exception =
+                Fact::Known(Exception { kind: "engine::Error".into(), what });
+        })
+    };
+    let finding = crashed(named(aborted(&throws))).finding();
+    assert_eq!(finding.exception.unwrap().kind, "engine::Error");
+    // Called in a handler's landing pad: the exception is there, no frame of the throw is.
+    assert_eq!(class(named(aborted(&[TERMINATE]))), "uncaught-exception");
+    // A handler that aborts has caught it.
+    assert_eq!(class(named(aborted(&[]))), "explicit-abort");
+}
+
+#[test]
+fn frames_below_a_signal_handler_prove_nothing() {
+    let handled = change(aborted(&[("libc.so.6", "__assert_fail")]), |crash| {
+        if let Fact::Known(stack) = &mut crash.threads[0].stack {
+            stack.frames[2].signal_trampoline = true;
+        }
+    });
+    assert_ne!(class(handled), "assertion");
+}
+
+#[test]
+fn templates_of_the_standard_library_are_nobodys() {
+    let dropped = aborted(&[TERMINATE, ("libengine.so", "std::thread::~thread()")]);
+    let culprit = crashed(dropped).finding().culprit.unwrap();
+    assert_eq!(culprit.function.as_deref(), Some("engine::Session::step(int)"));
+}
