@@ -15,6 +15,7 @@
 
 mod census;
 mod core;
+mod classes;
 mod errors;
 mod exec;
 mod files;
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
         lines::CASES,
         github::CASES,
         census::CASES,
+        classes::CASES,
         exec::CASES,
         usage::CASES,
     ];

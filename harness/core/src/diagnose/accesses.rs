@@ -143,10 +143,52 @@ pub(crate) fn is_far_from_all(facts: &Facts<'_>) -> Option<Seen> {
         let text = format!("{address:#x} lies in the kernel's half of the addresses");
         return Some(line("maps", text));
     }
+    let mut values = gone_through(facts).into_iter().map(|held| held.value).chain([address]);
+    if values.any(|value| is_link_of_heap(facts, value)) {
+        return None;
+    }
     let below = map.below.as_ref().map(|below| address.saturating_sub(below.end));
     let above = map.above.as_ref().map(|above| above.start.saturating_sub(address));
     (below.into_iter().chain(above).min()? >= FAR_BYTES)
         .then(|| line("maps", "nothing is mapped within 1 TiB of the address".to_owned()))
+}
+
+/// All values that the instruction goes through.
+fn gone_through(facts: &Facts<'_>) -> Vec<Held> {
+    let Some(decoded) = facts.decoded() else { return Vec::new() };
+    let operands = decoded.accesses.into_iter().flat_map(|access| [access.base, access.index]);
+    operands.flatten().chain(decoded.target).collect()
+}
+
+/// The instruction goes through a word that the allocator keeps in a free block, or jumps to what
+/// a table holds to which such a word leads.
+pub(crate) fn goes_through_freed_block(facts: &Facts<'_>) -> Option<Seen> {
+    let at_pc = facts.address() == Some(facts.registers()?.rip);
+    let through = if at_pc { Vec::new() } else { gone_through(facts) };
+    facts.crash?.heap.freed.iter().find_map(|block| {
+        let place = format!("the block of {} bytes at {:#x}", block.bytes, block.address);
+        let is_link = |held: &&Held| held.value != 0 && block.links.contains(&held.value);
+        let text = match (through.iter().find(is_link), block.slot.filter(|_| at_pc)) {
+            (Some(held), _) => format!(
+                "{} = {:#x} was read from {place}, which the allocator holds as free",
+                held.name, held.value,
+            ),
+            (None, Some(slot)) => format!(
+                "the address was read at {slot:#x} through {place}, which the allocator holds as \
+                 free",
+            ),
+            (None, None) => return None,
+        };
+        Some(line("process memory", text))
+    })
+}
+
+/// The allocator's links are addresses without their last 12 bits (malloc/malloc.c,
+/// "safe-linking"): one that is used as a pointer was once right.
+fn is_link_of_heap(facts: &Facts<'_>, value: u64) -> bool {
+    let Some(crash) = facts.crash else { return false };
+    value < USER_END >> 12
+        && crash.heap.ranges.iter().any(|heap| (heap.start >> 12..heap.end >> 12).contains(&value))
 }
 
 /// A jump to what is mapped but no code, or far from everything.

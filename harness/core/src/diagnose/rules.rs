@@ -57,6 +57,16 @@ pub const CRASH_RULES: &[Rule] = &[
         ],
     },
     Rule {
+        name: "freed-block",
+        class: "use-after-free",
+        text: "an object was used whose memory the allocator already holds as free",
+        signs: &[
+            sign("through-freed-block", accesses::goes_through_freed_block),
+            sign("memory-fault", signs::is_memory_fault),
+            sign("raised-by-kernel", signs::is_raised_by_kernel),
+        ],
+    },
+    Rule {
         name: "stack-overflow",
         class: "stack-overflow",
         text: "the stack is used up: recursion too deep, or a frame too large",

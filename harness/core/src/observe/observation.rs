@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::census::CensusRecord;
 use super::recorded::Recorded;
 use super::stack::{StackRecord, not_asked_for};
-use super::words::{LastWords, Pointer};
+use super::words::{HeapFacts, LastWords, Pointer};
 
 /// A fact, or the reason why it could not be had.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -137,6 +137,9 @@ pub struct Crash {
     /// What the crashing thread's registers point to, by address.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pointers: Vec<Pointer>,
+    /// What the allocator knows of the memory around the fault.
+    #[serde(default)]
+    pub heap: HeapFacts,
     /// What the process was about to say.
     #[serde(default)]
     pub last_words: LastWords,

@@ -43,3 +43,37 @@ pub struct Pointer {
     /// The mapping around it.
     pub mapping: Mapping,
 }
+
+/// What the C library's allocator knows of the memory around a fault.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeapFacts {
+    /// Where its heaps lie.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ranges: Vec<HeapRange>,
+    /// Free blocks that a register of the crashing thread points to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub freed: Vec<FreedBlock>,
+}
+
+/// A heap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeapRange {
+    /// First address.
+    pub start: u64,
+    /// Address behind the last.
+    pub end: u64,
+}
+
+/// A block that the allocator holds as free.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FreedBlock {
+    /// Where its memory began, as its user knew it.
+    pub address: u64,
+    /// Its length with the allocator's header.
+    pub bytes: u64,
+    /// The words that the allocator keeps in it, from its beginning.
+    pub links: Vec<u64>,
+    /// Where a table that one of them leads to holds the program counter, of a fault there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slot: Option<u64>,
+}

@@ -8,13 +8,14 @@ use hotfire_sys::procfs::{self, MapLine, SyscallState};
 use hotfire_sys::{SysError, TraceRegisters, Tracee, monotonic_ns, read_memory, signal};
 
 use super::first_chance::{keep, take_kept, with_first_chance};
+use super::heap::heap_facts;
 use super::run::Run;
 use super::supervisor::Supervisor;
 use super::tasks::Role;
 use super::words::pointers;
 use crate::observe::{
-    AddressMap, Crash, Fact, LastWords, Location, Mapping, Registers, SignalInfo, Thread,
-    UNDELIVERED, Victim, Wait,
+    AddressMap, Crash, Fact, HeapFacts, LastWords, Location, Mapping, Registers, SignalInfo,
+    Thread, UNDELIVERED, Victim, Wait,
 };
 use crate::unwind::LiveMemory;
 
@@ -206,6 +207,12 @@ impl Supervisor {
             },
             address_map: around(&maps, address),
             pointers: pointers(known, &registers),
+            heap: if signal::is_fault(signal) {
+                let memory = &mut LiveMemory::new(tid);
+                heap_facts(memory, known, &registers, siginfo.known())
+            } else {
+                HeapFacts::default()
+            },
             last_words,
             threads: self.threads(process, known),
             siginfo,

@@ -109,7 +109,7 @@ impl SignalFrames {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observe::{Fact, LastWords, Registers, Victim};
+    use crate::observe::{Fact, HeapFacts, LastWords, Registers, Victim};
 
     fn fault(rip: u64, address: u64) -> Crash {
         let unknown = || "not asked for".to_owned();
@@ -134,6 +134,7 @@ mod tests {
             location: Fact::Unavailable(unknown()),
             address_map: Fact::Unavailable(unknown()),
             pointers: Vec::new(),
+            heap: HeapFacts::default(),
             last_words: LastWords::default(),
             threads: Vec::new(),
             through_handler: false,

@@ -9,6 +9,7 @@ mod command;
 mod convert;
 mod first_chance;
 mod halt;
+mod heap;
 mod nursery;
 mod output;
 mod perform;

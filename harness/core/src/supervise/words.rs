@@ -92,7 +92,8 @@ fn symbol(path: &str) -> Option<u64> {
     Some(found.address())
 }
 
-fn word(memory: &mut dyn Memory, address: u64) -> Option<u64> {
+/// A word of 8 bytes.
+pub(super) fn word(memory: &mut dyn Memory, address: u64) -> Option<u64> {
     let mut bytes = [0; 8];
     (memory.read(address, &mut bytes) == 8).then(|| u64::from_le_bytes(bytes))
 }
@@ -194,11 +195,11 @@ fn mapping(map: &MapLine) -> Mapping {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     /// Words by address.
-    struct Words(BTreeMap<u64, u64>);
+    pub(in super::super) struct Words(pub(in super::super) BTreeMap<u64, u64>);
 
     impl Memory for Words {
         fn read(&mut self, address: u64, buffer: &mut [u8]) -> usize {

@@ -165,8 +165,57 @@ fn seccomp() -> Vec<RuleCases> {
     ]
 }
 
+fn freed_block() -> RuleCases {
+    let link = 0x5_5555_5555;
+    let used = |signal, code, value: u64| {
+        change(with(far_fault(signal, code, value), &LOAD, &[(RDI, value)]), |crash| {
+            crash.heap = serde_json::from_value(serde_json::json!({
+                "ranges": [{"start": link << 12, "end": (link + 33) << 12}],
+                "freed": [{"address": (link << 12) + 0x2a0, "bytes": 0x20, "links": [link, 7]}],
+            }))
+            .unwrap();
+        })
+    };
+    RuleCases {
+        rule: "freed-block",
+        fires: crashed(used(SEGV, 1, link)),
+        twins: vec![
+            // Another word than the allocator's: the block is free, but was not read.
+            crashed(used(SEGV, 1, 0x1234_5678_9000)),
+            crashed(used(8, 1, link)),
+            crashed(used(SEGV, -6, link)),
+        ],
+    }
+}
+
+/// A block that is in use again may still hold the link: neither freed nor never right.
+#[test]
+fn a_stale_link_is_no_wild_pointer() {
+    let mut recycled = freed_block().fires;
+    let crash = recycled.observation.crash.as_mut().unwrap();
+    crash.heap.freed.clear();
+    assert_eq!(recycled.finding().class, "unknown");
+    recycled.observation.crash.as_mut().unwrap().heap.ranges.clear();
+    assert_eq!(recycled.finding().class, "wild-pointer");
+}
+
+/// What a freed object's table of virtual functions led to.
+#[test]
+fn a_jump_through_a_freed_block_is_a_use_after_free() {
+    let jump = |slot: bool| {
+        let mut case = freed_block().fires;
+        let crash = case.observation.crash.as_mut().unwrap();
+        let at = 0x5_5555_5555;
+        set_pc(crash, at);
+        crash.heap.freed[0].slot = slot.then_some(0x7f00_0000_0010);
+        case.finding().class
+    };
+    assert_eq!((jump(true).as_str(), jump(false).as_str()), ("use-after-free", "unknown"));
+}
+
 pub(crate) fn cases() -> Vec<RuleCases> {
     let mut cases = vec![
+        freed_block(),
         null_call(),
         wild_return(),
         null_array(),

@@ -1,0 +1,266 @@
+//! `hotfire exec` on small programs that die in a way of their own each: the class, the rule and
+//! whose code it was. Every class stands beside a twin that differs in one mechanism.
+//!
+//! Deliberately absent: the built-in engine's defects, which have scenarios.
+
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::Case;
+use crate::workshop::Workshop;
+
+pub(crate) const CASES: &[Case] = &[
+    ("class-of-accesses-to-memory", memory),
+    ("class-of-jumps", jumps),
+    ("class-of-instructions-and-calls", instructions),
+    ("class-of-freed-memory", freed),
+    ("class-of-aborts", aborts),
+    ("class-of-aborts-that-nobody-can-read", unread_aborts),
+    ("class-of-exceptions-by-name", exceptions),
+    ("class-of-threads", threads),
+    ("class-of-deaths-at-exit", exits),
+    ("class-of-panics", panics),
+];
+
+/// What a program's way to die is taken for.
+struct Told {
+    way: &'static str,
+    class: &'static str,
+    rule: &'static str,
+    /// Part of the culprit function's name.
+    function: &'static str,
+}
+
+const fn told(
+    way: &'static str,
+    class: &'static str,
+    rule: &'static str,
+    function: &'static str,
+) -> Told {
+    Told { way, class, rule, function }
+}
+
+/// No rule fires.
+const NONE: &str = "";
+
+const HEADER: (&str, &str) = ("deaths.h", include_str!("../fixtures/classes/deaths.h"));
+const SOURCES: [(&str, &str); 4] = [
+    ("main.cc", include_str!("../fixtures/classes/main.cc")),
+    ("memory.cc", include_str!("../fixtures/classes/memory.cc")),
+    ("aborts.cc", include_str!("../fixtures/classes/aborts.cc")),
+    ("exits.cc", include_str!("../fixtures/classes/exits.cc")),
+];
+const PANICS: (&str, &str) = ("panics.rs", include_str!("../fixtures/classes/panics.rs"));
+
+/// Built once per content; tests that run at the same time build aside and rename.
+fn built(name: &str, sources: &[(&str, &str)], compiler: &[&str]) -> PathBuf {
+    let mut hasher = DefaultHasher::new();
+    (sources, compiler).hash(&mut hasher);
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("fixtures");
+    let program = folder.join(format!("{name}-{:016x}", hasher.finish()));
+    if program.exists() {
+        return program;
+    }
+    std::fs::create_dir_all(&folder).unwrap();
+    let aside = tempfile::tempdir_in(&folder).unwrap();
+    let mut command = Command::new(compiler[0]);
+    command.args(&compiler[1..]).arg("-o").arg(aside.path().join(name));
+    for (file, text) in sources {
+        std::fs::write(aside.path().join(file), text).unwrap();
+        if !file.ends_with(".h") {
+            command.arg(aside.path().join(file));
+        }
+    }
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    std::fs::rename(aside.path().join(name), &program).unwrap();
+    program
+}
+
+fn deaths() -> PathBuf {
+    let compiler = ["c++", "-std=c++17", "-O0", "-g", "-pthread", "-Wall", "-Wextra", "-Werror"];
+    built("deaths", &[&[HEADER][..], &SOURCES[..]].concat(), &compiler)
+}
+
+fn panicker() -> PathBuf {
+    built("panics", &[PANICS], &["rustc", "--edition=2021", "-Cpanic=abort", "-Copt-level=1"])
+}
+
+/// The finding of a death.
+fn finding(workshop: &Workshop, command: &[&str]) -> Value {
+    let arguments = [&["exec", "--json", "out.json", "--"], command].concat();
+    let done = workshop.run(&arguments);
+    assert_eq!(done.status, 100, "{command:?}: {}", done.stderr);
+    workshop.json("out.json")["findings"][0].clone()
+}
+
+fn check(finding: &Value, told: &Told) {
+    let rule = finding["likely_cause"]["rule"].as_str().unwrap_or(NONE);
+    let class = finding["class"].as_str().unwrap_or_default();
+    assert_eq!((class, rule), (told.class, told.rule), "{}: {finding:#}", told.way);
+    let function = finding["culprit"]["function"].as_str().unwrap_or_default();
+    assert!(function.contains(told.function), "{}: {function}", told.way);
+}
+
+fn check_all(cases: &[Told]) {
+    let (workshop, program) = (Workshop::new(), deaths());
+    let program = program.to_str().unwrap();
+    for case in cases {
+        check(&finding(&workshop, &[program, case.way]), case);
+    }
+}
+
+fn memory() {
+    check_all(&[
+        told("null-read", "null-dereference", "null-dereference", "read_number"),
+        told("null-member", "null-dereference", "null-dereference", "null_member"),
+        told("null-virtual-call", "null-dereference", "null-dereference", "call_area"),
+        told("null-element", "null-dereference", "null-array", "element"),
+        told("wild-read", "wild-pointer", "wild-pointer", "read_number"),
+        told("wild-write", "wild-pointer", "wild-pointer", "wild_write"),
+        told("kernel-read", "wild-pointer", "wild-pointer", "read_number"),
+        told("poison-read", "non-canonical-address", "non-canonical-address", "read_number"),
+        told("indexed-overrun", "out-of-bounds", "out-of-mapping", "element"),
+        // Both go to the same place: what the pointer was made for, nobody can see.
+        told("overrun", "unknown", NONE, "fill"),
+        told("guarded-read", "unknown", NONE, "read_number"),
+        told("read-only-write", "write-to-read-only", "write-to-read-only", "fill"),
+        told("endless-recursion", "stack-overflow", "stack-overflow", "recurse"),
+        told("endless-recursion-in-thread", "stack-overflow", "stack-overflow", "recurse"),
+        told("huge-frame", "stack-overflow", "stack-overflow", "large_frame"),
+        told("truncated-file", "file-truncated", "file-truncated", "read_number"),
+        told("misaligned", "misaligned", "misaligned", "misaligned"),
+    ]);
+}
+
+fn jumps() {
+    check_all(&[
+        told("null-call", "null-dereference", "null-call", "null_call"),
+        told("wild-call", "wild-jump", "wild-jump", "wild_call"),
+        told("poison-call", "non-canonical-address", "non-canonical-address", "poison_call"),
+        told("data-call", "wild-jump", "wild-jump", ""),
+        told("wild-return", "wild-jump", "wild-return", "wild_return"),
+    ]);
+}
+
+fn instructions() {
+    check_all(&[
+        told("illegal", "illegal-instruction", "illegal-instruction", "illegal"),
+        told("divide", "divide-error", "divide-error", "divide"),
+        told("seccomp-trap", "seccomp", "seccomp", "forbidden_call"),
+        told("seccomp-kill", "seccomp", "seccomp-kill", "forbidden_call"),
+        told("kill-itself-sys", "self-kill", "self-kill", "kill_itself_sys"),
+        told("kill-itself", "self-kill", "self-kill", "kill_itself"),
+    ]);
+    let evidence = finding(&Workshop::new(), &[deaths().to_str().unwrap(), "seccomp-kill"]);
+    assert!(evidence["evidence"].to_string().contains("forbids getppid"), "{evidence:#}");
+}
+
+fn freed() {
+    check_all(&[
+        told("freed-small", "use-after-free", "freed-block", "call_area"),
+        told("freed-large", "use-after-free", "freed-block", "call_area"),
+        // The same words in a block that is in use again.
+        told("recycled", "unknown", NONE, "call_area"),
+    ]);
+}
+
+const ABORTS: [Told; 12] = [
+    told("throw-error", "uncaught-exception", "uncaught-exception", "throw_error"),
+    told("throw-code", "uncaught-exception", "uncaught-exception", "throw_code"),
+    told("throw-through-noexcept", "uncaught-exception", "uncaught-exception", "throw_error"),
+    told("abort-in-handler", "explicit-abort", "explicit-abort", "abort_in_handler"),
+    told("terminate", "unknown", NONE, "terminate"),
+    told("free-twice", "double-free", "double-free", "free_twice"),
+    told("free-inside", "heap-corruption", "heap-corruption", "free_inside"),
+    told("overwrite-size", "heap-corruption", "heap-corruption", "overwrite_size"),
+    told("assert", "assertion", "assertion", "assert_fails"),
+    told("smash-stack", "stack-smashing", "stack-smashing", "smash"),
+    told("fortified-copy", "out-of-bounds", "buffer-overflow", "copy_name"),
+    told("call-pure", "pure-virtual-call", "pure-virtual-call", "call"),
+];
+
+fn aborts() {
+    check_all(&ABORTS);
+    check_all(&[
+        told("plain-abort", "explicit-abort", "explicit-abort", "plain_abort"),
+        told("raise-abort", "self-kill", "self-kill", "raise_abort"),
+        // A runtime's line, printed by a program that aborts by itself.
+        told("abort-with-text", "explicit-abort", "explicit-abort", "abort_with_text"),
+    ]);
+}
+
+/// The same with an output that nobody keeps, as a terminal's.
+fn unread_aborts() {
+    let (workshop, program) = (Workshop::new(), deaths());
+    let text = "exec \"$0\" \"$1\" 2> /dev/null";
+    for case in ABORTS {
+        let command = ["sh", "-c", text, program.to_str().unwrap(), case.way];
+        let finding = finding(&workshop, &command);
+        assert_eq!(finding["output_tail"], Value::Null, "{}", case.way);
+        check(&finding, &case);
+    }
+}
+
+fn exceptions() {
+    let (workshop, program) = (Workshop::new(), deaths());
+    let exception = |way| finding(&workshop, &[program.to_str().unwrap(), way])["exception"].clone();
+    let error = exception("throw-error");
+    assert_eq!(error["type"], "(anonymous namespace)::ModelError");
+    assert_eq!(error["what"], "the model has no layers");
+    let code = exception("throw-code");
+    assert_eq!((&code["type"], &code["what"]), (&"(anonymous namespace)::Code".into(), &Value::Null));
+    assert_eq!(exception("terminate"), Value::Null);
+    let assertion = &finding(&workshop, &[program.to_str().unwrap(), "assert"])["assertion"];
+    assert!(assertion.as_str().unwrap().contains("Assertion `layers > 0"), "{assertion}");
+}
+
+fn threads() {
+    check_all(&[
+        told("throw-in-thread", "uncaught-exception", "uncaught-exception", "throw_error"),
+        told("drop-thread", "thread-not-joined", "thread-not-joined", "drop_thread"),
+        told("replace-thread", "thread-not-joined", "thread-not-joined", "replace_thread"),
+        told("forced-unwind", "forced-unwind", "forced-unwind", "leave_quietly"),
+        told("forced-unwind-swallowed", "forced-unwind", "forced-unwind", "swallowing"),
+    ]);
+}
+
+fn exits() {
+    let cases = [
+        told(
+            "worker-outlives-statics",
+            "use-after-destruction",
+            "use-after-destruction",
+            "use_rows",
+        ),
+        told("at-exit-null", "null-dereference", "null-dereference", "at_exit_null"),
+        told("at-exit-abort", "explicit-abort", "explicit-abort", "at_exit_abort"),
+    ];
+    let (workshop, program) = (Workshop::new(), deaths());
+    for case in &cases {
+        let finding = finding(&workshop, &[program.to_str().unwrap(), case.way]);
+        assert_eq!((&finding["phase"], &finding["status"]), (&"exit".into(), &"EXIT-CRASH".into()));
+        check(&finding, case);
+    }
+    // The same fault while nothing has been destroyed.
+    check_all(&[told("worker-before-exit", "null-dereference", "null-dereference", "use_rows")]);
+}
+
+fn panics() {
+    let (workshop, program) = (Workshop::new(), panicker());
+    for case in [
+        told("panic", "rust-panic", "rust-panic", "panics::main"),
+        told("index", "rust-panic", "rust-panic", "panics::main"),
+        told("abort", "explicit-abort", "explicit-abort", "panics::main"),
+        told("overflow", "stack-overflow", "stack-overflow", "panics::depth"),
+    ] {
+        let text = "exec \"$0\" \"$1\" 2> /dev/null";
+        let program = program.to_str().unwrap();
+        check(&finding(&workshop, &[program, case.way]), &case);
+        check(&finding(&workshop, &["sh", "-c", text, program, case.way]), &case);
+    }
+}
