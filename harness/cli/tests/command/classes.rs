@@ -208,12 +208,16 @@ fn unread_aborts() {
 
 fn exceptions() {
     let (workshop, program) = (Workshop::new(), deaths());
-    let exception = |way| finding(&workshop, &[program.to_str().unwrap(), way])["exception"].clone();
+    let exception =
+        |way| finding(&workshop, &[program.to_str().unwrap(), way])["exception"].clone();
     let error = exception("throw-error");
     assert_eq!(error["type"], "(anonymous namespace)::ModelError");
     assert_eq!(error["what"], "the model has no layers");
     let code = exception("throw-code");
-    assert_eq!((&code["type"], &code["what"]), (&"(anonymous namespace)::Code".into(), &Value::Null));
+    assert_eq!(
+        (&code["type"], &code["what"]),
+        (&"(anonymous namespace)::Code".into(), &Value::Null)
+    );
     assert_eq!(exception("terminate"), Value::Null);
     let assertion = &finding(&workshop, &[program.to_str().unwrap(), "assert"])["assertion"];
     assert!(assertion.as_str().unwrap().contains("Assertion `layers > 0"), "{assertion}");

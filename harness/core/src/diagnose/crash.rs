@@ -9,9 +9,7 @@ use super::calls::leaving;
 use super::code::Code;
 use super::culprit::{culprit, file_name, is_of_standard_library, is_runtime};
 use super::facts::{Context, Facts};
-use super::finding::{
-    Culprit, Evidence, Finding, FindingException, FindingStep, FindingVictim,
-};
+use super::finding::{Culprit, Evidence, Finding, FindingException, FindingStep, FindingVictim};
 use super::handlers::handler_lines;
 use super::rule::decide;
 use super::rules::CRASH_RULES;

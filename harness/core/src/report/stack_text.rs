@@ -60,7 +60,7 @@ pub fn render_registers(crash: &Crash) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observe::{Registers, Victim};
+    use crate::observe::{HeapFacts, LastWords, Registers, Victim};
 
     #[test]
     fn registers_stand_in_columns() {
@@ -84,6 +84,9 @@ mod tests {
             instruction: vec![0x8b, 0x07],
             location: Fact::Unavailable(unknown()),
             address_map: Fact::Unavailable(unknown()),
+            pointers: Vec::new(),
+            heap: HeapFacts::default(),
+            last_words: LastWords::default(),
             threads: Vec::new(),
             through_handler: false,
             time_ns: 0,

@@ -9,10 +9,9 @@ use hotfire_sys::{SysError, TraceRegisters, Tracee, monotonic_ns, read_memory, s
 
 use super::first_chance::{keep, take_kept, with_first_chance};
 use super::heap::heap_facts;
-use super::run::Run;
 use super::supervisor::Supervisor;
 use super::tasks::Role;
-use super::words::pointers;
+use super::words::{last_words, pointers};
 use crate::observe::{
     AddressMap, Crash, Fact, HeapFacts, LastWords, Location, Mapping, Registers, SignalInfo,
     Thread, UNDELIVERED, Victim, Wait,
@@ -85,10 +84,7 @@ impl Supervisor {
         let Some(run) = &mut self.run else { return };
         let chances = run.first_chances.remove(&tid).unwrap_or_default();
         crash = with_first_chance(crash, chances, masks);
-        if crash.through_handler {
-            let address = crash.siginfo.known().and_then(|info| info.address);
-            crash.address_map = around(&procfs::maps(tid), address);
-        }
+        add_surroundings(&mut crash, tid);
         run.keep_crash(crash);
     }
 
@@ -145,28 +141,24 @@ impl Supervisor {
     /// stop is where it ends. The kernel has put the number of the call back to where it was.
     pub(super) fn note_undelivered(&mut self, tid: i32) {
         let process = self.tasks.process_of(tid).unwrap_or(tid);
-        let ends_run = |run: &Run| run.crash.is_some() || run.ending;
-        let (Some(role), Some(false)) = (
-            self.tasks.role(process).filter(|role| role.is_of_run()),
-            self.run.as_ref().map(ends_run),
-        ) else {
-            return;
-        };
+        let Some(role) = self.tasks.role(process).filter(|role| role.is_of_run()) else { return };
         let tracee = Tracee::new(tid);
         let by_signal = tracee.event_message().map_or(0, |status| status & 0x7f);
-        if by_signal != i64::from(signal::SIGSYS) {
+        if by_signal != i64::from(signal::SIGSYS) || self.run.as_ref().is_none_or(|run| run.ending)
+        {
             return;
         }
         let Ok(registers) = tracee.registers().map(|registers| kept(&registers)) else { return };
         if !made_a_call(tid, &registers) {
             return;
         }
-        let siginfo = Fact::Unavailable(UNDELIVERED.to_owned());
-        let facts = (siginfo, registers);
+        let facts = (Fact::Unavailable(UNDELIVERED.to_owned()), registers);
         let crash = self.captured(tid, signal::SIGSYS, (process, role), facts);
-        let crash = self.with_own_stack(crash);
-        if let Some(run) = &mut self.run {
-            run.crash = Some(crash);
+        if self.run.as_ref().is_some_and(|run| run.wants(&crash)) {
+            let crash = self.with_own_stack(crash);
+            if let Some(run) = &mut self.run {
+                run.keep_crash(crash);
+            }
         }
     }
 
@@ -182,7 +174,7 @@ impl Supervisor {
         let known = maps.as_deref().unwrap_or_default();
         let address = siginfo.known().and_then(|info| info.address);
         let last_words = if signal == signal::SIGABRT {
-            self.messages.last_words(&mut LiveMemory::new(tid), known, &registers)
+            last_words(&mut LiveMemory::new(tid), known, &registers)
         } else {
             LastWords::default()
         };
@@ -206,13 +198,8 @@ impl Supervisor {
                 Err(error) => Fact::Unavailable(unread(*error)),
             },
             address_map: around(&maps, address),
-            pointers: pointers(known, &registers),
-            heap: if signal::is_fault(signal) {
-                let memory = &mut LiveMemory::new(tid);
-                heap_facts(memory, known, &registers, siginfo.known())
-            } else {
-                HeapFacts::default()
-            },
+            pointers: Vec::new(),
+            heap: HeapFacts::default(),
             last_words,
             threads: self.threads(process, known),
             siginfo,
@@ -282,6 +269,18 @@ fn kept(registers: &TraceRegisters) -> Registers {
         rsp: registers.rsp,
         rbp: registers.rbp,
         general: registers.general.to_vec(),
+    }
+}
+
+/// What lies around the addresses that matter.
+fn add_surroundings(crash: &mut Crash, tid: i32) {
+    let maps = procfs::maps(tid);
+    let siginfo = crash.siginfo.known();
+    crash.address_map = around(&maps, siginfo.and_then(|info| info.address));
+    let (Ok(maps), Some(registers)) = (&maps, crash.registers.known()) else { return };
+    crash.pointers = pointers(maps, registers);
+    if signal::is_fault(siginfo.map_or(crash.signal, |info| info.signal)) {
+        crash.heap = heap_facts(&mut LiveMemory::new(tid), maps, registers, siginfo);
     }
 }
 

@@ -58,7 +58,7 @@ pub(super) fn heap_facts(
 }
 
 fn is_heap(map: &MapLine) -> bool {
-    let is_arena = map.path.is_empty() && map.start % ARENA_BYTES == 0;
+    let is_arena = map.path.is_empty() && map.start.is_multiple_of(ARENA_BYTES);
     map.permissions.starts_with("rw-p") && (map.path == "[heap]" || is_arena)
 }
 
@@ -85,7 +85,11 @@ fn freed(
     let size = word(memory, address.checked_sub(8)?)?;
     let bytes = size & !SIZE_FLAGS;
     let end = address.checked_add(bytes)?;
-    if bytes < BLOCK_BYTES_MIN || bytes % 16 != 0 || end > heap.end || size & IS_MAPPED != 0 {
+    if bytes < BLOCK_BYTES_MIN
+        || !bytes.is_multiple_of(16)
+        || end > heap.end
+        || size & IS_MAPPED != 0
+    {
         return None;
     }
     let is_listed = caches.iter().any(|cache| lists(memory, *cache, address, bytes));

@@ -7,6 +7,7 @@ mod capture;
 mod census;
 mod command;
 mod convert;
+mod dynamic;
 mod first_chance;
 mod halt;
 mod heap;

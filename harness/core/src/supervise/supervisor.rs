@@ -12,7 +12,6 @@ use super::halt::Deferred;
 use super::nursery::{Forkserver, Nursery};
 use super::run::Run;
 use super::tasks::{Role, Tasks};
-use super::words::Messages;
 use crate::observe::{Descendant, DescendantEnd, Ending};
 use crate::symbolize::Symbolizer;
 use crate::unwind::Unwinder;
@@ -43,7 +42,6 @@ pub(super) struct Supervisor {
     pub(super) deferred: Deferred,
     pub(super) symbolizer: Symbolizer,
     pub(super) unwinder: Unwinder,
-    pub(super) messages: Messages,
     /// Somebody wants us to end.
     pub(super) terminating: bool,
     /// Somebody wants the command to end, and no more runs of it.
@@ -78,7 +76,6 @@ impl Supervisor {
             deferred: Deferred::default(),
             symbolizer: Symbolizer::default(),
             unwinder: Unwinder::default(),
-            messages: Messages::default(),
             terminating: false,
             is_interrupted: false,
             backlog: false,

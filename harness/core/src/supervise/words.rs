@@ -4,13 +4,11 @@
 //!
 //! Deliberately absent: other C++ runtimes than libstdc++, whose exceptions look otherwise.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use hotfire_sys::open_regular;
 use hotfire_sys::procfs::MapLine;
-use object::read::ReadCache;
-use object::{Object, ObjectSymbol};
 
+use super::dynamic::symbol;
 use crate::observe::{Exception, Fact, LastWords, Mapping, Pointer, Registers};
 use crate::unwind::Memory;
 
@@ -22,8 +20,6 @@ const STACK_BYTES_MAX: usize = 16 * 1024;
 const CANDIDATES_MAX: usize = 512;
 /// Classes between a type and the one that keeps its text.
 const BASES_MAX: usize = 8;
-/// Files whose symbol is remembered.
-const FILES_MAX: usize = 64;
 
 /// The symbol of glibc's message (assert/assert.c, `struct abort_msg_s`: a length of 4 bytes, then
 /// the text).
@@ -40,39 +36,26 @@ const HOLDERS_MAX: u64 = 64;
 /// virtual functions.
 const KEEPS_TEXT: [&str; 2] = ["St13runtime_error", "St11logic_error"];
 
-/// Where each C library keeps its message, as linked, by path and inode.
-#[derive(Debug, Default)]
-pub(super) struct Messages {
-    addresses: BTreeMap<(String, u64), Option<u64>>,
+/// The last words of an aborting process, of which this thread aborts.
+pub(super) fn last_words(
+    memory: &mut dyn Memory,
+    maps: &[MapLine],
+    registers: &Registers,
+) -> LastWords {
+    LastWords {
+        message: fact(message(memory, maps), "the C library holds no message"),
+        exception: fact(exception(memory, maps, registers.rsp), "none was found on the stack"),
+    }
 }
 
-impl Messages {
-    /// The last words of an aborting process, of which this thread aborts.
-    pub(super) fn last_words(
-        &mut self,
-        memory: &mut dyn Memory,
-        maps: &[MapLine],
-        registers: &Registers,
-    ) -> LastWords {
-        LastWords {
-            message: fact(self.message(memory, maps), "the C library holds no message"),
-            exception: fact(exception(memory, maps, registers.rsp), "none was found on the stack"),
-        }
-    }
-
-    fn message(&mut self, memory: &mut dyn Memory, maps: &[MapLine]) -> Option<String> {
-        let library = maps.iter().find(|map| map.offset == 0 && is_c_library(&map.path))?;
-        if self.addresses.len() >= FILES_MAX {
-            self.addresses.clear();
-        }
-        let key = (library.path.clone(), library.inode);
-        let linked = *self.addresses.entry(key).or_insert_with(|| symbol(&library.path));
-        let place = word(memory, library.start.checked_add(linked?)?)?;
-        holds(maps, place).then_some(())?;
-        let message = text(memory, place.checked_add(4)?)?;
-        let message = message.trim();
-        (!message.is_empty()).then(|| message.to_owned())
-    }
+fn message(memory: &mut dyn Memory, maps: &[MapLine]) -> Option<String> {
+    let library = maps.iter().find(|map| map.offset == 0 && is_c_library(&map.path))?;
+    let pointer = symbol(memory, library.start, MESSAGE_SYMBOL)?;
+    let place = word(memory, pointer)?;
+    holds(maps, place).then_some(())?;
+    let message = text(memory, place.checked_add(4)?)?;
+    let message = message.trim();
+    (!message.is_empty()).then(|| message.to_owned())
 }
 
 fn fact<T>(found: Option<T>, otherwise: &str) -> Fact<T> {
@@ -82,14 +65,6 @@ fn fact<T>(found: Option<T>, otherwise: &str) -> Fact<T> {
 fn is_c_library(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     name.starts_with("libc.so") || name.starts_with("libc-2")
-}
-
-/// Where the symbol stands; shared libraries are linked at address 0.
-fn symbol(path: &str) -> Option<u64> {
-    let cache = ReadCache::new(open_regular(path).ok()?);
-    let file = object::File::parse(&cache).ok()?;
-    let found = file.dynamic_symbols().find(|symbol| symbol.name() == Ok(MESSAGE_SYMBOL))?;
-    Some(found.address())
 }
 
 /// A word of 8 bytes.
@@ -196,6 +171,8 @@ fn mapping(map: &MapLine) -> Mapping {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     /// Words by address.
