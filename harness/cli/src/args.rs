@@ -57,9 +57,9 @@ pub(crate) enum Verb {
     Show(ShowArgs),
     /// Enter a stored finding in the baseline, or keep its plan as a regression scenario
     Accept(AcceptArgs),
-    /// Explain a finding's code, e.g. C101
+    /// Explain a finding's code or class, e.g. C101 or use-after-free
     Explain {
-        /// The code; without one, all codes are listed
+        /// The code or class; without one, all codes are listed
         code: Option<String>,
     },
     /// A shell's "Segmentation fault", then what Hotfire says of the same program

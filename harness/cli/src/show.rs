@@ -7,8 +7,8 @@ use hotfire_core::diagnose::{Code, Finding};
 use hotfire_core::judge::wilson;
 use hotfire_core::observe::Observation;
 use hotfire_core::report::{
-    FindingView, PlanResult, Report, StepView, Whole, counted, explain as page_of, render_finding,
-    render_registers, render_stacks, render_summary, sanitize, step_views,
+    FindingView, PlanResult, Report, StepView, Whole, counted, explain as page_of, explain_class,
+    render_finding, render_registers, render_stacks, render_summary, sanitize, step_views,
 };
 use hotfire_plan::{Plan, Program, shell_word};
 
@@ -215,12 +215,14 @@ fn page(
 /// Prints a code's page, or all codes.
 pub(crate) fn explain(code: Option<&str>, out: &mut dyn Write) -> Result<u8, CliError> {
     let text = match code {
-        Some(code) => page_of(code)
-            .ok_or_else(|| {
+        Some(code) => {
+            let page = page_of(code).map(str::to_owned).or_else(|| explain_class(code));
+            page.ok_or_else(|| {
                 let code = sanitize(code, 40);
-                CliError::Text(format!("no code `{code}`\nhelp: `hotfire explain` lists all codes"))
+                let help = "`hotfire explain` lists all codes";
+                CliError::Text(format!("no code or class `{code}`\nhelp: {help}"))
             })?
-            .to_owned(),
+        }
         None => Code::ALL
             .iter()
             .filter_map(|code| page_of(code.text())?.lines().next())

@@ -139,7 +139,7 @@ fn unknown_finding_and_code() {
         assert_told(&done, 2, &["error: no finding `abcdef12` is kept in ", "\nhelp: "]);
     }
     let done = workshop.run(&["explain", "C999"]);
-    assert_told(&done, 2, &["error: no code `C999`", "\nhelp: `hotfire explain`"]);
+    assert_told(&done, 2, &["error: no code or class `C999`", "\nhelp: `hotfire explain`"]);
 }
 
 fn missing_files() {

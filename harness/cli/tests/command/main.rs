@@ -14,8 +14,8 @@
 )]
 
 mod census;
-mod core;
 mod classes;
+mod core;
 mod errors;
 mod exec;
 mod files;

@@ -15,10 +15,10 @@ use super::memory::{CoreMemory, Segments};
 use super::notes::{Notes, ThreadNote};
 use super::programs::{NamedFile, find_files};
 use crate::observe::{
-    AddressMap, Crash, Ending, Fact, LaunchMode, NO_HOST, Observation, Output, Registers, Thread,
-    Victim, Wait,
+    AddressMap, Crash, Ending, Fact, HeapFacts, LastWords, LaunchMode, NO_HOST, Observation,
+    Output, Registers, Thread, Victim, Wait,
 };
-use crate::supervise::{address_map, owner_of, stack_record, wait_of};
+use crate::supervise::{add_memory_facts, address_map, owner_of, stack_record, wait_of};
 use crate::symbolize::Symbolizer;
 use crate::unwind::{Frame, Limits, Mappings, Memory, Stack, Unwinder};
 
@@ -171,7 +171,7 @@ impl Reader<'_> {
             .map_or_else(Fact::Unavailable, Fact::Known);
         self.files.restore(&mut location);
         let siginfo = first.signal_info.clone();
-        Crash {
+        let mut crash = Crash {
             victim: Victim {
                 pid: self.pid(first),
                 tid: first.tid,
@@ -191,10 +191,15 @@ impl Reader<'_> {
             }),
             instruction,
             location,
+            pointers: Vec::new(),
+            heap: HeapFacts::default(),
+            last_words: LastWords::default(),
             threads: self.threads(self.pid(first), symbolizer),
             through_handler: false,
             time_ns: 0,
-        }
+        };
+        add_memory_facts(&mut crash, lines, &mut self.memory());
+        crash
     }
 
     /// The process; without a note of it, its only thread at least.

@@ -104,11 +104,13 @@ pub(crate) fn panics(facts: &Facts<'_>) -> Option<Seen> {
     })
 }
 
-/// `std::terminate` and what the runtime did before, outwards.
+/// `std::terminate` and what the runtime did before, outwards. Where a function lets no exception
+/// out, the search for a handler ends the process by itself (libsupc++/eh_personality.cc).
 fn terminate<'a>(facts: &Facts<'a>) -> Option<Vec<&'a Location>> {
     let frames = frames(facts);
-    let at = find(&frames, &["std::terminate"])?;
-    Some(frames.into_iter().skip(at + 1).map_while(|frame| frame).collect())
+    let called = find(&frames, &["std::terminate"]).map(|at| at + 1);
+    let at = called.or_else(|| find(&frames, &["__gxx_personality_v0"]))?;
+    Some(frames.into_iter().skip(at).map_while(|frame| frame).collect())
 }
 
 fn throws_by<'a>(outwards: &[&'a Location], wanted: &[&str]) -> Option<&'a str> {
@@ -144,7 +146,7 @@ pub(crate) fn is_unwound_by_force(facts: &Facts<'_>) -> Option<Seen> {
         .map(|function| line("stack", format!("{function} ended in std::terminate")))
 }
 
-/// `std::terminate` called by the destructor of a `std::thread`, or by an assignment to it.
+/// `std::terminate` called by the destructor of a thread object, or by an assignment to it.
 pub(crate) fn drops_a_thread(facts: &Facts<'_>) -> Option<Seen> {
     let outwards = terminate(facts)?;
     let function = outwards.first()?.function.as_deref()?;

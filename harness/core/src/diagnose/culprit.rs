@@ -54,7 +54,8 @@ const HOST_NAMESPACES: &[&str] = &[
 ];
 
 /// Namespaces of the standard libraries of C++ and Rust.
-const STANDARD_NAMESPACES: &[&str] = &["std", "__gnu_cxx", "core", "alloc"];
+const STANDARD_NAMESPACES: &[&str] =
+    &["std", "__gnu_cxx", "core", "alloc", "panic_abort", "__rustc"];
 
 /// The file name of a module's path.
 pub(crate) fn file_name(path: &str) -> &str {

@@ -6,6 +6,7 @@ mod assemble;
 mod ci;
 mod colour;
 mod explain;
+mod explain_class;
 mod explain_crash;
 mod explain_other;
 mod finding_text;
@@ -24,6 +25,7 @@ pub use assemble::{Invocation, assemble, assemble_command, complete, plan_result
 pub use ci::CiReport;
 pub use colour::RenderContext;
 pub use explain::explain;
+pub use explain_class::explain_class;
 pub use finding_text::{render_finding, render_steps};
 pub use github::{defuse_commands, render_annotations};
 pub use github_summary::{SUMMARY_BYTES_MAX, render_step_summary};

@@ -8,10 +8,9 @@ use hotfire_sys::procfs::{self, MapLine, SyscallState};
 use hotfire_sys::{SysError, TraceRegisters, Tracee, monotonic_ns, read_memory, signal};
 
 use super::first_chance::{keep, take_kept, with_first_chance};
-use super::heap::heap_facts;
 use super::supervisor::Supervisor;
 use super::tasks::Role;
-use super::words::{last_words, pointers};
+use super::words::add_memory_facts;
 use crate::observe::{
     AddressMap, Crash, Fact, HeapFacts, LastWords, Location, Mapping, Registers, SignalInfo,
     Thread, UNDELIVERED, Victim, Wait,
@@ -173,11 +172,6 @@ impl Supervisor {
         let maps = procfs::maps(tid);
         let known = maps.as_deref().unwrap_or_default();
         let address = siginfo.known().and_then(|info| info.address);
-        let last_words = if signal == signal::SIGABRT {
-            last_words(&mut LiveMemory::new(tid), known, &registers)
-        } else {
-            LastWords::default()
-        };
         let mut instruction = vec![0; INSTRUCTION_BYTES];
         let read = read_memory(tid, registers.rip, &mut instruction).unwrap_or(0);
         instruction.truncate(read);
@@ -200,7 +194,7 @@ impl Supervisor {
             address_map: around(&maps, address),
             pointers: Vec::new(),
             heap: HeapFacts::default(),
-            last_words,
+            last_words: LastWords::default(),
             threads: self.threads(process, known),
             siginfo,
             registers: Fact::Known(registers),
@@ -275,12 +269,9 @@ fn kept(registers: &TraceRegisters) -> Registers {
 /// What lies around the addresses that matter.
 fn add_surroundings(crash: &mut Crash, tid: i32) {
     let maps = procfs::maps(tid);
-    let siginfo = crash.siginfo.known();
-    crash.address_map = around(&maps, siginfo.and_then(|info| info.address));
-    let (Ok(maps), Some(registers)) = (&maps, crash.registers.known()) else { return };
-    crash.pointers = pointers(maps, registers);
-    if signal::is_fault(siginfo.map_or(crash.signal, |info| info.signal)) {
-        crash.heap = heap_facts(&mut LiveMemory::new(tid), maps, registers, siginfo);
+    crash.address_map = around(&maps, crash.siginfo.known().and_then(|info| info.address));
+    if let Ok(maps) = maps {
+        add_memory_facts(crash, &maps, &mut LiveMemory::new(tid));
     }
 }
 

@@ -31,4 +31,5 @@ pub use protocol::{HostProgram, Job, Reply};
 pub(crate) use run::not_started;
 pub(crate) use stacks::record as stack_record;
 pub(crate) use supervisor::c_strings;
+pub(crate) use words::add_memory_facts;
 pub use worker::supervise_main;

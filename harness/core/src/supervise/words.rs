@@ -7,9 +7,11 @@
 use std::collections::BTreeSet;
 
 use hotfire_sys::procfs::MapLine;
+use hotfire_sys::signal;
 
 use super::dynamic::symbol;
-use crate::observe::{Exception, Fact, LastWords, Mapping, Pointer, Registers};
+use super::heap::heap_facts;
+use crate::observe::{Crash, Exception, Fact, LastWords, Mapping, Pointer, Registers};
 use crate::unwind::Memory;
 
 /// The longest text that is kept, in bytes.
@@ -36,12 +38,22 @@ const HOLDERS_MAX: u64 = 64;
 /// virtual functions.
 const KEEPS_TEXT: [&str; 2] = ["St13runtime_error", "St11logic_error"];
 
+/// Adds what the memory of the dying process tells, as far as its signal asks for it.
+pub(crate) fn add_memory_facts(crash: &mut Crash, maps: &[MapLine], memory: &mut dyn Memory) {
+    let Some(registers) = crash.registers.known() else { return };
+    let siginfo = crash.siginfo.known();
+    let signal = siginfo.map_or(crash.signal, |info| info.signal);
+    crash.pointers = pointers(maps, registers);
+    if signal::is_fault(signal) {
+        crash.heap = heap_facts(memory, maps, registers, siginfo);
+    }
+    if signal == signal::SIGABRT {
+        crash.last_words = last_words(memory, maps, registers);
+    }
+}
+
 /// The last words of an aborting process, of which this thread aborts.
-pub(super) fn last_words(
-    memory: &mut dyn Memory,
-    maps: &[MapLine],
-    registers: &Registers,
-) -> LastWords {
+fn last_words(memory: &mut dyn Memory, maps: &[MapLine], registers: &Registers) -> LastWords {
     LastWords {
         message: fact(message(memory, maps), "the C library holds no message"),
         exception: fact(exception(memory, maps, registers.rsp), "none was found on the stack"),
@@ -150,7 +162,7 @@ fn demangled(name: &str) -> String {
 }
 
 /// The mappings that registers point into, without asking for the files behind them.
-pub(super) fn pointers(maps: &[MapLine], registers: &Registers) -> Vec<Pointer> {
+fn pointers(maps: &[MapLine], registers: &Registers) -> Vec<Pointer> {
     let own = [registers.rsp, registers.rbp];
     let values: BTreeSet<u64> = registers.general.iter().copied().chain(own).collect();
     let pointer = |value: u64| Some(Pointer { value, mapping: mapping(at(maps, value)?) });

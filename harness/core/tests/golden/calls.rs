@@ -92,6 +92,13 @@ pub(crate) fn cases() -> Vec<RuleCases> {
 fn stacks_tell_what_nobody_could_read() {
     for (middle, told) in [
         (&[TERMINATE, ("libstdc++.so.6", "__cxa_throw")][..], "uncaught-exception"),
+        (
+            &[
+                ("libstdc++.so.6", "__gxx_personality_v0"),
+                ("libgcc_s.so.1", "_Unwind_RaiseException"),
+            ],
+            "uncaught-exception",
+        ),
         (&[("libstdc++.so.6", "__cxa_pure_virtual")], "pure-virtual-call"),
         (&[("libc.so.6", "__assert_fail")], "assertion"),
         (&[("libstdc++.so.6", "std::__glibcxx_assert_fail(char const*, int)")], "assertion"),

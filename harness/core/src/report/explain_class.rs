@@ -1,0 +1,175 @@
+//! `hotfire explain CLASS`: what a class of deaths by a signal means, which rules decide for it and
+//! by which signs, what next. The rules are those that run: their texts stand in one place.
+//!
+//! Deliberately absent: the classes of hangs and leaks, which their codes explain.
+
+use crate::diagnose::CRASH_RULES;
+
+/// A class, what it means, and what to do next.
+type Class = (&'static str, &'static str, &'static str);
+
+const SANITIZER: &str = "Run the command against a build with -fsanitize=address: it names the \
+                         allocation and the release.";
+const CALLER: &str = "Look at the culprit's frame and its callers: where does the value come from?";
+
+/// Classes that rules about deaths decide for, in the order of the contract.
+const CLASSES: &[Class] = &[
+    (
+        "null-dereference",
+        "A null pointer, or a member or element of a null object, was used.",
+        CALLER,
+    ),
+    (
+        "wild-pointer",
+        "The pointer holds an address far from everything that is mapped: overwritten, truncated or \
+         never set.",
+        SANITIZER,
+    ),
+    (
+        "non-canonical-address",
+        "The pointer holds a value that is no address at all: overwritten or never set.",
+        SANITIZER,
+    ),
+    ("use-after-free", "Memory was used after it had been given back.", SANITIZER),
+    ("double-free", "Memory was given back twice.", SANITIZER),
+    (
+        "heap-corruption",
+        "The allocator found its own data overwritten, some time after it happened.",
+        SANITIZER,
+    ),
+    ("out-of-bounds", "An access went beyond the memory that it was meant for.", SANITIZER),
+    (
+        "stack-overflow",
+        "The stack is used up: recursion without an end, or a frame too large for it.",
+        "Look for frames that repeat themselves; `ulimit -s` and the thread's stack size set the limit.",
+    ),
+    (
+        "wild-jump",
+        "The program jumped to an address that holds no code: a function pointer, a virtual table or \
+         a return address was overwritten.",
+        SANITIZER,
+    ),
+    (
+        "write-to-read-only",
+        "The program wrote to memory that may only be read, such as a constant or a mapped file.",
+        CALLER,
+    ),
+    (
+        "file-truncated",
+        "A mapped file is shorter than its mapping: somebody cut or replaced it in place.",
+        "Copy files to their place under another name, then rename.",
+    ),
+    (
+        "misaligned",
+        "An instruction needs a more aligned address than it was given.",
+        "Look at casts and at allocators of the culprit: alignas, aligned_alloc.",
+    ),
+    (
+        "illegal-instruction",
+        "The processor does not know the instruction, or the compiler put a trap there.",
+        "Compare the library's build with the processor's flags in /proc/cpuinfo.",
+    ),
+    ("divide-error", "An integer was divided by zero, or the quotient did not fit.", CALLER),
+    (
+        "uncaught-exception",
+        "A C++ exception was thrown and nobody caught it, or a function that lets none out was in the \
+         way.",
+        "Catch it where the thread or the callback begins; the finding names its type and text.",
+    ),
+    ("assertion", "A check that the program makes of itself failed.", "Read the assertion's text."),
+    (
+        "explicit-abort",
+        "The program called abort(), and no runtime said why.",
+        "Read the last lines of the output, and the culprit's frame.",
+    ),
+    (
+        "thread-not-joined",
+        "A std::thread was destroyed or replaced while its thread had neither been joined nor detached.",
+        "Join it in the destructor of its owner, before its members go, and when construction fails.",
+    ),
+    (
+        "forced-unwind",
+        "A thread was ended (pthread_exit, cancellation, an interpreter's shutdown) inside of a \
+         function that lets no exception out, or a handler swallowed the end.",
+        "End threads by a flag that they check; re-throw in `catch (...)`.",
+    ),
+    (
+        "pure-virtual-call",
+        "A virtual function was called on an object under construction or destruction.",
+        "Stop the threads that use the object before its destructor begins.",
+    ),
+    ("rust-panic", "Rust code panicked where a panic ends the process.", "Read the panic's text."),
+    (
+        "stack-smashing",
+        "A function overran an array on its own stack; the compiler's guard saw it on return.",
+        SANITIZER,
+    ),
+    ("self-kill", "The process sent the signal to itself.", CALLER),
+    (
+        "external-kill",
+        "A process that does not belong to the run sent the signal.",
+        "Look at the sender in the evidence.",
+    ),
+    (
+        "seccomp",
+        "A filter of system calls forbids the call that the evidence names.",
+        "Allow the call in the sandbox's or container's profile, or avoid it.",
+    ),
+    (
+        "use-after-destruction",
+        "A thread still ran while the process destroyed, on its way out, what the thread uses.",
+        "Stop and join threads before main returns, or leave their data to the end of the process.",
+    ),
+];
+
+/// The page of a class, in any case; `None` where no rule about deaths decides for it.
+#[must_use]
+pub fn explain_class(class: &str) -> Option<String> {
+    let (name, means, next) = CLASSES.iter().find(|(name, ..)| name.eq_ignore_ascii_case(class))?;
+    let mut page =
+        format!("{name}\n\nWhat it means\n{}\n\nHow it is decided\n", filled(means, "  "));
+    for rule in CRASH_RULES.iter().filter(|rule| rule.class == *name) {
+        let signs: Vec<&str> = rule.signs.iter().map(|sign| sign.name).collect();
+        let line =
+            format!("{}: {}. Signs, all of them: {}.", rule.name, rule.text, signs.join(", "));
+        page.push_str(&filled(&line, "  "));
+        page.push('\n');
+    }
+    page.push_str(&format!("\nWhat to do next\n{}\n", filled(next, "  ")));
+    Some(page)
+}
+
+/// The text in lines of a terminal's width.
+fn filled(text: &str, margin: &str) -> String {
+    const WIDTH: usize = 96;
+    let mut lines = vec![margin.to_owned()];
+    for word in text.split_whitespace() {
+        let Some(line) = lines.last_mut() else { break };
+        if line.len() + word.len() >= WIDTH {
+            lines.push(format!("{margin}{word}"));
+        } else {
+            let space = if line.len() == margin.len() { "" } else { " " };
+            line.push_str(space);
+            line.push_str(word);
+        }
+    }
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_class_that_a_rule_decides_for_has_a_page_and_every_page_a_rule() {
+        for rule in CRASH_RULES {
+            let page = explain_class(rule.class).unwrap_or_default();
+            assert!(page.contains(&format!("  {}: ", rule.name)), "{}", rule.class);
+            assert!(page.lines().all(|line| line.chars().count() <= 98), "{page}");
+        }
+        for (name, ..) in CLASSES {
+            assert!(CRASH_RULES.iter().any(|rule| rule.class == *name), "{name}");
+        }
+        assert_eq!(explain_class("data-race"), None);
+    }
+}
