@@ -3,7 +3,7 @@
 //! Deliberately absent: frames that a search found, and those below a signal handler: they prove
 //! nothing about this death.
 
-use super::culprit::{is_interpreter, is_runtime};
+use super::culprit::{is_interpreter, is_of_cpp_runtime, is_runtime};
 use super::facts::Facts;
 use super::rule::Seen;
 use super::signals;
@@ -115,12 +115,14 @@ fn terminate<'a>(facts: &Facts<'a>) -> Option<Vec<&'a Location>> {
 
 fn throws_by<'a>(outwards: &[&'a Location], wanted: &[&str]) -> Option<&'a str> {
     let near = outwards.iter().take(RUNTIME_FRAMES_MAX);
-    let mut runtime = near.take_while(|location| {
-        is_runtime(&location.module) || {
-            name(location).is_some_and(|name| wanted.contains(&name))
-        }
-    });
+    let mut runtime = near.take_while(|location| is_of_runtime(location));
     runtime.find_map(|location| name(location).filter(|name| wanted.contains(name)))
+}
+
+/// The frame is the runtime's: a library of its own, or linked into the program.
+fn is_of_runtime(location: &Location) -> bool {
+    let is_linked_in = || location.function.as_deref().is_some_and(is_of_cpp_runtime);
+    is_language_runtime(location) || is_linked_in()
 }
 
 /// `std::terminate` because of an exception: it is thrown just now, or is being handled.
@@ -137,7 +139,7 @@ pub(crate) fn throws(facts: &Facts<'_>) -> Option<Seen> {
 }
 
 fn is_called_by_program(outwards: &[&Location]) -> bool {
-    outwards.first().is_some_and(|caller| !is_runtime(&caller.module))
+    outwards.first().is_some_and(|caller| !is_of_runtime(caller))
 }
 
 /// A thread that is ended unwinds its stack, and something on it forbids that.
@@ -161,15 +163,29 @@ fn is_language_runtime(location: &Location) -> bool {
     is_runtime(&location.module) && !is_interpreter(&location.module)
 }
 
-/// Whether the program itself called `abort`; `None` where its stack does not show `abort`.
-pub(crate) fn aborts_by_itself(facts: &Facts<'_>) -> Option<bool> {
+/// Who called `abort`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Aborter {
+    /// The program.
+    Program,
+    /// A runtime.
+    Runtime,
+    /// A function without a name: the program's, or a runtime's that is linked into it.
+    Nameless,
+}
+
+/// Who called `abort`; `None` where the stack does not show the C library's.
+pub(crate) fn aborter(facts: &Facts<'_>) -> Option<Aborter> {
     let frames = frames(facts);
     let at = find(&frames, &["abort"])?;
     let abort = (*frames.get(at)?)?;
-    let caller = frames.get(at + 1)?;
     // In a program without shared libraries, runtime and program are one module.
     is_language_runtime(abort).then_some(())?;
-    Some(caller.is_none_or(|caller| !is_language_runtime(caller)))
+    Some(match frames.get(at + 1)? {
+        Some(caller) if is_of_runtime(caller) => Aborter::Runtime,
+        Some(caller) if caller.function.is_none() => Aborter::Nameless,
+        _ => Aborter::Program,
+    })
 }
 
 /// The program called `abort`, as far as its stack could be walked.
@@ -178,7 +194,13 @@ pub(crate) fn calls_abort(facts: &Facts<'_>) -> Option<Seen> {
         // abort() sends the signal to its own thread.
         return (facts.code()? == signals::SI_TKILL).then_some(Seen::Told);
     }
-    aborts_by_itself(facts)?.then(|| line("stack", "the program called abort() itself".to_owned()))
+    let called = match aborter(facts)? {
+        Aborter::Program => true,
+        // A runtime would have said why; where nobody can read what was said, it may be one.
+        Aborter::Nameless => facts.observation.output.stderr.bytes > 0,
+        Aborter::Runtime => false,
+    };
+    called.then(|| line("stack", "the program called abort() itself".to_owned()))
 }
 
 /// Not by `abort`: nothing on the stack is called so.

@@ -40,6 +40,8 @@ const RUNTIME_PREFIXES: &[&str] = &[
 
 /// Namespaces of the built-in host that are not an engine's.
 const HOST_NAMESPACES: &[&str] = &[
+    "__cxxabiv1",
+    "__gnu_cxx",
     "core",
     "alloc",
     "std",
@@ -55,7 +57,20 @@ const HOST_NAMESPACES: &[&str] = &[
 
 /// Namespaces of the standard libraries of C++ and Rust.
 const STANDARD_NAMESPACES: &[&str] =
-    &["std", "__gnu_cxx", "core", "alloc", "panic_abort", "__rustc"];
+    &["std", "__gnu_cxx", "__cxxabiv1", "core", "alloc", "panic_abort", "__rustc"];
+
+/// Entries of the C++ runtime and of its unwinder (the C++ ABI, 2; libgcc), which a program that
+/// has them linked in holds itself.
+const RUNTIME_ENTRIES: &[&str] = &[
+    "__cxa_",
+    "_Unwind_",
+    "__gxx_personality",
+    "__gnu_cxx::",
+    "__cxxabiv1::",
+    "std::terminate",
+    "std::rethrow_exception",
+    "std::__throw_",
+];
 
 /// The file name of a module's path.
 pub(crate) fn file_name(path: &str) -> &str {
@@ -81,9 +96,15 @@ pub(crate) fn first_namespace(function: &str) -> Option<&str> {
     Some(first.rsplit([' ', '<', '(']).next().unwrap_or(first))
 }
 
+/// Whether the function is one of the C++ runtime's.
+pub(crate) fn is_of_cpp_runtime(function: &str) -> bool {
+    RUNTIME_ENTRIES.iter().any(|entry| function.starts_with(entry))
+}
+
 /// Whether the function is one of the standard library's, compiled into whoever uses it.
 pub(crate) fn is_of_standard_library(function: &str) -> bool {
-    first_namespace(function).is_some_and(|first| STANDARD_NAMESPACES.contains(&first))
+    is_of_cpp_runtime(function)
+        || first_namespace(function).is_some_and(|first| STANDARD_NAMESPACES.contains(&first))
 }
 
 /// Whether a function of the built-in host belongs to an engine: its first namespace is not the

@@ -3,7 +3,7 @@
 //!
 //! Deliberately absent: any package's own lines.
 
-use super::calls::{self, aborts_by_itself};
+use super::calls::{self, Aborter, aborter};
 use super::facts::Facts;
 use super::rule::{Question, Seen};
 use super::signs::line;
@@ -107,7 +107,7 @@ fn said<'a>(facts: &Facts<'a>, line: Line) -> Option<(&'static str, &'a str)> {
     if let Some(message) = facts.abort_message() {
         return test(message).then_some(("process memory", message));
     }
-    if matches!(line, Runtime(_)) && aborts_by_itself(facts) == Some(true) {
+    if matches!(line, Runtime(_)) && aborter(facts) == Some(Aborter::Program) {
         return None;
     }
     Some(("stderr", facts.error_line(test)?))

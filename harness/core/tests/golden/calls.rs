@@ -130,6 +130,35 @@ fn a_stack_that_contradicts_a_line_wins() {
     assert_eq!(case.finding().class, "assertion", "such a line is printed before abort()");
 }
 
+/// Many libraries have the C++ runtime linked in, some of them without names.
+#[test]
+fn a_runtime_that_is_linked_in_is_no_program() {
+    let linked = [
+        ("libengine.so", "__gnu_cxx::__verbose_terminate_handler()"),
+        ("libengine.so", "__cxxabiv1::__terminate(void (*)())"),
+        ("libengine.so", "std::terminate()"),
+    ];
+    let line = "terminate called without an active exception";
+    assert_eq!(crashed(aborted(&linked)).saying(line).finding().class, "unknown");
+    let thrown = [&linked[..], &[("libengine.so", "__cxa_throw")]].concat();
+    assert_eq!(class(aborted(&thrown)), "uncaught-exception");
+    let nameless = || {
+        change(aborted(&[("libengine.so", "")]), |crash| {
+            if let Fact::Known(stack) = &mut crash.threads[0].stack
+                && let Fact::Known(location) = &mut stack.frames[2].location
+            {
+                location.function = None;
+            }
+        })
+    };
+    let thrown = "terminate called after throwing an instance of 'std::bad_alloc'";
+    assert_eq!(crashed(nameless()).saying(thrown).finding().class, "uncaught-exception");
+    assert_eq!(crashed(nameless()).finding().class, "unknown", "nobody read what it said");
+    let mut said = crashed(nameless()).saying("the model is broken");
+    said.observation.output.stderr.bytes = 20;
+    assert_eq!(said.finding().class, "explicit-abort");
+}
+
 #[test]
 fn the_c_librarys_own_message_outranks_what_was_printed() {
     let in_free = change(aborted(&[("libc.so.6", "free")]), |crash| {
