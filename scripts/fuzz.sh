@@ -23,7 +23,7 @@ fi
 seed() {
   mkdir -p "fuzz/corpus/$1"
   case "$1" in
-    core_file) (cd fuzz/corpus/core_file && rm -f core* && ulimit -c 256 && sh -c 'kill -SEGV $$') 2> /dev/null || true ;;
+    core_file) (cd fuzz/corpus/core_file && rm -f core* && ulimit -c 24 && { sh -c 'kill -SEGV $$' || true; }) 2> /dev/null ;;
     elf_file) cp -n /bin/true "fuzz/corpus/elf_file/true" ;;
     maps_text) cat /proc/self/maps > "fuzz/corpus/maps_text/self" ;;
     recorder) head -c 65536 /dev/zero > "fuzz/corpus/recorder/zero" ;;

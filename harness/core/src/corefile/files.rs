@@ -17,6 +17,8 @@ use crate::observe::{Fact, Location};
 const DELETED: &str = " (deleted)";
 /// Where the kernel maps what became of the first vDSO.
 const VSYSCALL: u64 = 0xffff_ffff_ff60_0000;
+/// Bytes from the program to its heap: up to 1 GiB, and what the program has of zeros.
+const HEAP_DISTANCE_MAX: u64 = 5 << 28;
 /// No file has it: a mapped file with it is looked for in memory alone.
 const NO_INODE: u64 = u64::MAX;
 
@@ -47,7 +49,7 @@ impl Files {
                 let line = MapLine {
                     start,
                     end,
-                    permissions: segment.permissions(),
+                    permissions: segment.permissions(note.is_some()),
                     offset: note.map_or(0, |note| note.offset.saturating_add(start - note.start)),
                     device: (0, 0),
                     inode: 0,
@@ -61,7 +63,24 @@ impl Files {
                 start = end;
             }
         }
+        files.name_heap(notes);
         files
+    }
+
+    /// The kernel puts the heap behind the program, up to 1 GiB away (arch/x86/kernel/process.c,
+    /// `arch_randomize_brk`); between them is at most what the program has of zeros.
+    fn name_heap(&mut self, notes: &Notes) {
+        let program = notes.in_program.and_then(|address| mapping_at(&notes.files, address));
+        let Some(path) = program.map(|program| &program.path) else { return };
+        let of_program = notes.files.iter().rfind(|file| file.path == *path);
+        let Some(end) = of_program.map(|file| file.end) else { return };
+        let is_near = |line: &&mut MapLine| {
+            let is_plain = line.path.is_empty() && line.permissions == "rw-p";
+            is_plain && line.start >= end && line.start - end <= HEAP_DISTANCE_MAX
+        };
+        if let Some(heap) = self.lines.iter_mut().filter(is_near).last() {
+            heap.path = "[heap]".to_owned();
+        }
     }
 
     fn of_file(&mut self, mut line: MapLine, name: &str) -> MapLine {

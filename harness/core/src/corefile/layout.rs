@@ -69,12 +69,18 @@ impl Segment {
         self.flags & WRITABLE != 0
     }
 
-    /// As in `/proc/PID/maps`. Whether it is shared, a core does not tell.
-    pub(super) fn permissions(&self) -> String {
+    /// As in `/proc/PID/maps`. Whether a file is mapped shared, a core does not tell; memory of no
+    /// file is not, for what is shared has one, if without a name.
+    pub(super) fn permissions(&self, has_file: bool) -> String {
         let letter = |flag, letter| if self.flags & flag != 0 { letter } else { '-' };
-        [letter(READABLE, 'r'), letter(WRITABLE, 'w'), letter(EXECUTABLE, 'x'), '?']
-            .iter()
-            .collect()
+        [
+            letter(READABLE, 'r'),
+            letter(WRITABLE, 'w'),
+            letter(EXECUTABLE, 'x'),
+            if has_file { '?' } else { 'p' },
+        ]
+        .iter()
+        .collect()
     }
 }
 

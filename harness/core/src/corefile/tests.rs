@@ -81,7 +81,7 @@ fn a_fault_is_told_as_of_a_living_process() {
     assert_eq!((registers.rip, registers.rbp), (CODE + 0x10, STACK + 0x800));
     let map = crash.address_map.known().unwrap();
     let above = map.above.as_ref().unwrap();
-    assert!(map.inside.is_none() && above.start == CODE && above.permissions == "r-x?");
+    assert!(map.inside.is_none() && above.start == CODE && above.permissions == "r-xp");
     let stack = crash.threads[0].stack.known().unwrap();
     let frames: Vec<(u64, FoundBy)> =
         stack.frames.iter().map(|frame| (frame.pc, frame.found_by)).collect();
@@ -239,6 +239,26 @@ fn a_file_that_is_still_there_gives_names_and_bytes() {
     let mut code = [0; 16];
     hotfire_sys::read_memory(own, pc, &mut code).unwrap();
     assert_eq!(crash.instruction, code);
+}
+
+#[test]
+fn memory_behind_the_program_is_its_heap() {
+    let (mut core, _) = in_library(&library());
+    let end = core.files.iter().map(|file| file.1).max().unwrap();
+    let plain = |start, flags| Load { start, length: 4096, flags, bytes: Vec::new() };
+    // What the program has of zeros, the heap, and what lies too far away.
+    core.loads.push(plain(end, READ | WRITE));
+    core.loads.push(plain(end + 0x40_0000, READ | WRITE));
+    core.loads.push(plain(end + 0x60_0000, READ));
+    core.threads[0].signal_info = Some((SIGSEGV, 1, end + 0x50_0000));
+    let seen = read(&core).unwrap().crash.unwrap();
+    let map = seen.address_map.known().unwrap();
+    let (below, above) = (map.below.as_ref().unwrap(), map.above.as_ref().unwrap());
+    assert_eq!((below.path.as_str(), below.permissions.as_str()), ("[heap]", "rw-p"));
+    assert_eq!((above.path.as_str(), above.permissions.as_str()), ("", "r--p"));
+    core.threads[0].signal_info = Some((SIGSEGV, 1, end));
+    let seen = read(&core).unwrap().crash.unwrap();
+    assert_eq!(seen.address_map.known().unwrap().inside.as_ref().unwrap().path, "");
 }
 
 #[test]
