@@ -21,7 +21,17 @@ const OF_KERNEL: &[Case] = &[
 ];
 const OF_GDB: &[Case] = &[("core-of-gdb-says-what-exec-says", gdb_says_the_same)];
 
-const DEATHS: [&str; 6] = ["null", "read-only", "overflow", "jump", "divide", "abort"];
+const DEATHS: [&str; 9] = [
+    "null",
+    "read-only",
+    "overflow",
+    "jump",
+    "divide",
+    "abort",
+    "assert",
+    "freed-twice",
+    "after-free",
+];
 /// What a handler of the program's own sees first: gdb takes its core before that.
 const HANDLED: [&str; 2] = ["raised", "aborted"];
 
@@ -62,7 +72,15 @@ fn core_in(folder: &Path) -> Option<PathBuf> {
 fn fixture(workshop: &Workshop) {
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/core.c");
     let mut compiler = Command::new("cc");
-    compiler.args(["-O1", "-g", "-fno-inline", "-pthread", "-Wno-infinite-recursion", "-o"]);
+    compiler.args([
+        "-O1",
+        "-g",
+        "-fno-inline",
+        "-pthread",
+        "-Wno-infinite-recursion",
+        "-Wno-use-after-free",
+        "-o",
+    ]);
     let status = compiler.arg(workshop.path("engine")).arg(source).status().unwrap();
     assert!(status.success());
 }

@@ -62,6 +62,7 @@ pub fn read_core(path: &Path, program: Option<&Path>) -> Result<Observation, Cor
     let reader = Reader { segments, notes: &notes, files: &files };
     let mut symbolizer = Symbolizer::default();
     let crash = reader.crash(&first, signal, &mut symbolizer);
+    let crash = reader.with_memory_facts(Crash { through_handler, ..crash });
     let notes_of_names = symbolizer.take_notes().into_iter().filter(|note| !files.is_told(note));
     soft_errors.extend(notes_of_names.map(|note| format!("names: {note}")));
     Ok(Observation {
@@ -72,7 +73,7 @@ pub fn read_core(path: &Path, program: Option<&Path>) -> Result<Observation, Cor
         traced: true,
         mode_note: None,
         ending: Ending::Signaled(signal),
-        crash: Some(Crash { through_handler, ..crash }),
+        crash: Some(crash),
         more_crashes: Vec::new(),
         handler_reports: Vec::new(),
         stall: None,
@@ -171,7 +172,7 @@ impl Reader<'_> {
             .map_or_else(Fact::Unavailable, Fact::Known);
         self.files.restore(&mut location);
         let siginfo = first.signal_info.clone();
-        let mut crash = Crash {
+        Crash {
             victim: Victim {
                 pid: self.pid(first),
                 tid: first.tid,
@@ -191,14 +192,21 @@ impl Reader<'_> {
             }),
             instruction,
             location,
+            threads: self.threads(self.pid(first), symbolizer),
             pointers: Vec::new(),
             heap: HeapFacts::default(),
             last_words: LastWords::default(),
-            threads: self.threads(self.pid(first), symbolizer),
             through_handler: false,
             time_ns: 0,
-        };
-        add_memory_facts(&mut crash, lines, &mut self.memory());
+        }
+    }
+
+    /// What lies around the registers, and what the process was about to say.
+    fn with_memory_facts(&self, mut crash: Crash) -> Crash {
+        add_memory_facts(&mut crash, &self.files.lines, &mut self.memory());
+        for pointer in &mut crash.pointers {
+            pointer.mapping.path = self.files.name(&pointer.mapping.path).to_owned();
+        }
         crash
     }
 
