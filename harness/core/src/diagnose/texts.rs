@@ -154,10 +154,15 @@ text_signs! {
     tells_rust_panic = calls::panics, Program(is_rust_panic);
 }
 
-/// None of the known lines was printed.
+/// None of the known lines was printed, as far as the output was seen: of a core file, or of a
+/// terminal, it is not.
 pub(crate) fn says_nothing_known(facts: &Facts<'_>) -> Option<Seen> {
     let none = ABORT_LINES.iter().all(|test| said(facts, *test).is_none());
-    none.then(|| line("stderr", "no known line of a runtime precedes it".to_owned()))
+    let text = match facts.observation.output.stderr.bytes {
+        0 => "no line of its output was seen",
+        _ => "no known line of a runtime precedes it",
+    };
+    none.then(|| line("stderr", text.to_owned()))
 }
 
 #[cfg(test)]
