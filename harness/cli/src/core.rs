@@ -12,8 +12,9 @@ use hotfire_core::report::{
     FindingView, Invocation, Whole, assemble_command, render_finding, render_registers,
     render_stacks,
 };
+use hotfire_core::symbolize::LineReader;
 use hotfire_plan::shell_word;
-use hotfire_sys::signal;
+use hotfire_sys::{own_executable, signal};
 
 use crate::args::CoreArgs;
 use crate::bundle::Bundle;
@@ -26,7 +27,8 @@ pub(crate) fn core(args: &CoreArgs, presenter: &Presenter) -> Result<u8, CliErro
     let begun = Instant::now();
     let observation = read_core(&args.file, args.program.as_deref())
         .map_err(|error| CliError::Core { path: args.file.clone(), error })?;
-    let report = judge_core(observation);
+    let mut lines = LineReader::new(own_executable()?.to_string_lossy().into_owned());
+    let report = judge_core(observation, &mut lines);
     let status = if report.verdict.failed > 0 { status::FAILED } else { 0 };
     tell(&report, args, presenter);
     if let Some(file) = &args.json {

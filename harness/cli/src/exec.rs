@@ -14,8 +14,9 @@ use hotfire_core::report::{
     render_registers, render_stacks,
 };
 use hotfire_core::supervise::Watched;
+use hotfire_core::symbolize::LineReader;
 use hotfire_plan::shell_word;
-use hotfire_sys::SysError;
+use hotfire_sys::{SysError, own_executable};
 
 use crate::args::{ExecArgs, LeftoversArg, Trace};
 use crate::bundle::Bundle;
@@ -45,7 +46,8 @@ pub(crate) fn exec(args: &ExecArgs, presenter: &mut Presenter) -> Result<u8, Cli
         LeftoversArg::Fail => Leftovers::Fail,
         LeftoversArg::Kill => Leftovers::Kill,
     };
-    let command = match run_command(&watched, leftovers, args.runs) {
+    let mut lines = LineReader::new(own_executable()?.to_string_lossy().into_owned());
+    let command = match run_command(&watched, leftovers, args.runs, &mut lines) {
         Ok(command) => command,
         Err(error) => return Ok(not_run(&error, args, presenter)),
     };

@@ -1,5 +1,5 @@
 //! The hidden verbs: `__host`, `__supervise SOCKET PARENT LAUNCHER`, `__launch SOCKET`,
-//! `__guard PARENT PROGRAM ARGUMENTS…`.
+//! `__guard PARENT PROGRAM ARGUMENTS…`, `__symbolize SOCKET PARENT`.
 //!
 //! Deliberately absent: output. A hidden verb speaks to its parent alone.
 
@@ -30,6 +30,9 @@ pub(crate) fn run(arguments: &[String]) -> Option<ExitCode> {
             launcher,
         ),
         ("__guard", rest) => hotfire_sys::guard_main(rest),
+        ("__symbolize", [socket, parent]) => {
+            hotfire_core::symbolize::symbolize_main(socket.parse().ok()?, parent.parse().ok()?)
+        }
         ("__launch", [socket]) => hotfire_sys::launch_main(socket.parse().ok()?),
         _ => return None,
     };

@@ -39,8 +39,8 @@ pub use pipe::{ReadEnd, output_pipe, write_if_ready};
 pub use poll::{Readiness, poll_readable, poll_ready};
 pub use process::{
     ProcessIdentity, become_subreaper, die_with_parent, end_process, forbid_core_dumps,
-    own_executable, process_alive, send_signal, shares_terminal_group, stop_this_process,
-    terminate_process,
+    limit_memory, own_executable, process_alive, send_signal, shares_terminal_group,
+    stop_this_process, terminate_process,
 };
 pub use recorder_file::RecorderFile;
 pub use scratch::Scratch;

@@ -75,6 +75,14 @@ pub fn forbid_core_dumps() -> Result<(), SysError> {
     setrlimit(Resource::RLIMIT_CORE, 1, 1).named("setrlimit")
 }
 
+/// This process may have at most so much memory, mapped files included, in bytes.
+///
+/// # Errors
+/// The limit cannot be set.
+pub fn limit_memory(bytes: u64) -> Result<(), SysError> {
+    setrlimit(Resource::RLIMIT_AS, bytes, bytes).named("setrlimit")
+}
+
 /// Sends SIGKILL to a process that this process has not reaped yet.
 ///
 /// # Errors

@@ -33,6 +33,7 @@ mod output;
 mod refusals;
 mod replay;
 mod soak;
+mod source;
 mod usage;
 mod workshop;
 
@@ -61,6 +62,7 @@ fn main() -> ExitCode {
         census::CASES,
         classes::CASES,
         exec::CASES,
+        source::CASES,
         usage::CASES,
     ];
     let mut trials: Vec<Trial> = cases.concat().into_iter().map(trial).collect();

@@ -14,6 +14,7 @@ use crate::diagnose::{Context, Finding};
 use crate::judge::{PlanVerdict, RunResult, judge};
 use crate::observe::{Descendant, DescendantEnd, Ending, Observation};
 use crate::supervise::{Watched, Wrapper};
+use crate::symbolize::LineReader;
 
 /// Whether processes that outlive the command are a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +42,8 @@ pub struct CommandReport {
     pub leftovers: Vec<String>,
 }
 
-/// Runs a command `runs` times, or until somebody wants no more.
+/// Runs a command `runs` times, or until somebody wants no more. `lines` tells where in its source
+/// the first run of each finding was.
 ///
 /// # Errors
 /// It could not be started (ENOENT, EACCES, …), or may not be traced (EPERM).
@@ -49,6 +51,7 @@ pub fn run_command(
     watched: &Watched,
     leftovers: Leftovers,
     runs: u32,
+    lines: &mut LineReader,
 ) -> Result<CommandReport, SysError> {
     let mut wrapper = Wrapper::new()?;
     let program = Program::default();
@@ -66,7 +69,9 @@ pub fn run_command(
         if leftovers != Leftovers::Fail {
             left.extend(take_leftovers(&mut observation, leftovers));
         }
-        attempts.push(looking.attempt(observation));
+        attempts.push(looking.attempt(observation, lines));
+        // The next run's children are to be all that this process has.
+        lines.rest();
     }
     let results: Vec<RunResult> = attempts.iter().map(Attempt::result).collect();
     let verdict = judge(&results, &Expectation::Pass);

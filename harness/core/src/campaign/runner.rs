@@ -18,6 +18,7 @@ use crate::judge::{
 };
 use crate::observe::{CENSUS_OFF, Fact, LaunchMode, NO_HOST, Observation};
 use crate::supervise::Job;
+use crate::symbolize::LineReader;
 
 /// What an untraced run does not protect.
 const UNTRACED: &str = "the runs are not traced; only each child itself is protected";
@@ -52,8 +53,18 @@ pub(super) struct Looking<'a> {
 }
 
 impl Looking<'_> {
-    pub(super) fn attempt(&mut self, observation: Observation) -> Attempt {
+    /// Lines are looked up once for each finding: they cost more than a run.
+    pub(super) fn attempt(
+        &mut self,
+        mut observation: Observation,
+        lines: &mut LineReader,
+    ) -> Attempt {
         let mut findings = diagnose(&observation, &self.context);
+        let mut without_lines = Vec::new();
+        if findings.iter().any(|finding| !self.seen.contains(&finding.id)) {
+            without_lines = lines.add_lines(&mut observation);
+            findings = diagnose(&observation, &self.context);
+        }
         let skip = skip_reason(&observation, &self.context);
         let mut is_first = std::mem::take(&mut self.keeps_first);
         for finding in &mut findings {
@@ -68,7 +79,11 @@ impl Looking<'_> {
             wall_us: observation.wall_us,
             findings,
             skip,
-            unseen: unseen(&observation),
+            unseen: without_lines
+                .into_iter()
+                .map(|reason| ("some lines of source", reason))
+                .chain(unseen(&observation))
+                .collect(),
             observation: is_first.then(|| Box::new(observation)),
         }
     }
@@ -214,6 +229,7 @@ struct Campaign<'a> {
     confirmations: VecDeque<Job>,
     progress: Vec<Progress>,
     host_module: Option<String>,
+    lines: LineReader,
     on_subject: &'a mut dyn FnMut(&SubjectReport),
 }
 
@@ -227,10 +243,13 @@ pub fn run_campaign(
     subjects: &[Subject],
     on_subject: &mut dyn FnMut(&SubjectReport),
 ) -> Result<CampaignReport, SysError> {
-    let mut campaign = Campaign::new(settings, subjects, on_subject);
+    let lines = LineReader::new(pool.program.clone());
+    let mut campaign = Campaign::new(settings, subjects, lines, on_subject);
     let mut pool = Pool::start(pool)?;
     let end = pool.work(&mut campaign);
     let in_hand = pool.in_hand();
+    // The pool ends whatever child is left.
+    campaign.lines.rest();
     drop(pool);
     let (interrupted, failure) = match end {
         PoolEnd::Finished => (None, None),
@@ -304,6 +323,7 @@ impl<'a> Campaign<'a> {
     fn new(
         settings: &'a Settings,
         subjects: &'a [Subject],
+        lines: LineReader,
         on_subject: &'a mut dyn FnMut(&SubjectReport),
     ) -> Self {
         let host = std::path::Path::new(&settings.host_program).file_name();
@@ -318,6 +338,7 @@ impl<'a> Campaign<'a> {
             confirmations: VecDeque::new(),
             progress: subjects.iter().map(progress).collect(),
             host_module: host.map(|name| name.to_string_lossy().into_owned()),
+            lines,
             on_subject,
         }
     }
@@ -361,8 +382,13 @@ impl<'a> Campaign<'a> {
         let progress = self.progress.get_mut(subject)?;
         let keeps_first = self.settings.keep_first && progress.attempts.is_empty();
         let seen = std::mem::take(&mut progress.seen);
-        let mut looking = Looking { context: self.context(subject)?, seen, keeps_first };
-        let attempt = looking.attempt(observation);
+        let context = Context {
+            program: self.programs.get(subject)?,
+            ledger_used: self.settings.watching.ledger,
+            host_module: self.host_module.as_deref(),
+        };
+        let mut looking = Looking { context, seen, keeps_first };
+        let attempt = looking.attempt(observation, &mut self.lines);
         let seen = looking.seen;
         self.progress.get_mut(subject)?.seen = seen;
         Some(attempt)

@@ -134,6 +134,10 @@ pub(crate) fn culprit(location: &Location, context: &Context<'_>) -> Option<Culp
         module: module.to_owned(),
         function: location.function.clone(),
         build_id: location.build_id.clone(),
+        function_start: match (&location.function, location.function_start) {
+            (None, Some(start)) => Some(format!("{start:#x}")),
+            _ => None,
+        },
     })
 }
 

@@ -117,6 +117,10 @@ pub struct Culprit {
     /// The module's build-id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub build_id: Option<String>,
+    /// Where a function without a name begins in the module, hex: it is known by that and the
+    /// build-id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub function_start: Option<String>,
 }
 
 /// Who died.
@@ -240,6 +244,19 @@ pub struct Frame {
     /// The function.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub function: Option<String>,
+    /// Where the function begins in the module, hex, by its unwind information: what one without a
+    /// name is known by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub function_start: Option<String>,
+    /// The source file, as its compilation named it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// The line in it, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+    /// The function is inlined into the next frame's, and has none of its own.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub inlined: bool,
     /// registers, unwind-info, frame-pointer, scan or python.
     pub found_by: String,
 }

@@ -69,6 +69,10 @@ pub(crate) fn seal(mut finding: Finding, in_flight: &[FindingStep], steps: &Step
         // Parameters and template arguments say little and are long.
         let function = culprit.function.as_deref().map(bare_function);
         basis.extend(function.map(|function| format!("function={function}")));
+        // A place says something only of its own build.
+        if let (Some(start), Some(build)) = (&culprit.function_start, &culprit.build_id) {
+            basis.extend([format!("build={build}"), format!("function-start={start}")]);
+        }
     }
     let mostly = finding.left_behind.first().and_then(|left| left.mostly.as_deref());
     basis.extend(mostly.map(|mostly| format!("mostly={mostly}")));

@@ -4,7 +4,9 @@
 
 use super::finding::{FindingThread, Frame};
 use super::signals::syscall_name;
-use crate::observe::{Crash, Fact, FoundBy, Location, StackRecord, Thread, Wait};
+use crate::observe::{
+    Crash, Fact, FoundBy, FrameRecord, Location, SourceRecord, StackRecord, Thread, Wait,
+};
 
 fn state_word(state: char) -> &'static str {
     match state {
@@ -36,7 +38,25 @@ fn waits_on(wait: &Wait) -> Option<String> {
 
 fn frames(stack: &Fact<StackRecord>) -> Vec<Frame> {
     let frames = stack.known().map(|stack| stack.frames.as_slice()).unwrap_or_default();
-    frames.iter().map(|one| frame(one.pc, one.found_by, &one.location)).collect()
+    frames.iter().flat_map(in_source).collect()
+}
+
+/// A frame, and before it the functions that are inlined there.
+fn in_source(one: &FrameRecord) -> Vec<Frame> {
+    let frame = frame(one.pc, one.found_by, &one.location);
+    let Some((last, inlined)) = one.source.split_last() else { return vec![frame] };
+    let at = |source: &SourceRecord| Frame {
+        file: source.file.clone(),
+        line: source.line,
+        inlined: source.inlined,
+        ..frame.clone()
+    };
+    let within = |source: &SourceRecord| Frame {
+        function: source.function.clone(),
+        function_start: None,
+        ..at(source)
+    };
+    inlined.iter().map(within).chain([at(last)]).collect()
 }
 
 fn frame(pc: u64, found_by: FoundBy, location: &Fact<Location>) -> Frame {
@@ -47,6 +67,12 @@ fn frame(pc: u64, found_by: FoundBy, location: &Fact<Location>) -> Frame {
         build_id: location.and_then(|location| location.build_id.clone()),
         offset: location.map(|location| format!("{:#x}", location.offset)),
         function: location.and_then(|location| location.function.clone()),
+        function_start: location
+            .and_then(|location| location.function_start)
+            .map(|start| format!("{start:#x}")),
+        file: None,
+        line: None,
+        inlined: false,
         found_by: found_by.name().to_owned(),
     }
 }
@@ -78,6 +104,10 @@ pub(crate) fn crash_threads(crash: &Crash) -> Vec<FindingThread> {
             build_id: None,
             offset: None,
             function: None,
+            function_start: None,
+            file: None,
+            line: None,
+            inlined: false,
             found_by: "registers".to_owned(),
         })
     });

@@ -37,6 +37,27 @@ pub struct FrameRecord {
     pub signal_trampoline: bool,
     /// Where it is.
     pub location: Fact<Location>,
+    /// Where that is in source, innermost first: functions that were inlined, and last the one
+    /// that has the frame. Empty where it was not looked for or is not known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub source: Vec<SourceRecord>,
+}
+
+/// A place in source code.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceRecord {
+    /// The function, demangled, as debug information names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub function: Option<String>,
+    /// The file's path at its compilation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// The line, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+    /// The function is inlined into the next one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub inlined: bool,
 }
 
 /// How a frame was found, the most trusted first.

@@ -302,11 +302,24 @@ pub(super) fn thread_line(thread: &FindingThread, finding: &Finding) -> String {
 }
 
 pub(super) fn frame_line(at: usize, frame: &Frame) -> String {
-    let module = frame.module.as_deref().map(|path| path.rsplit('/').next().unwrap_or(path));
-    let place = match (module, &frame.offset) {
+    let name = |path: &'_ str| path.rsplit('/').next().unwrap_or(path).to_owned();
+    let source = match (frame.file.as_deref().map(name), frame.line) {
+        (Some(file), Some(line)) => format!(" at {file}:{line}"),
+        (Some(file), None) => format!(" at {file}"),
+        (None, _) => String::new(),
+    };
+    if frame.inlined {
+        let function = frame.function.as_deref().unwrap_or("(no name)");
+        return format!("     #{at} {function}{source}  [inlined]");
+    }
+    let place = match (frame.module.as_deref().map(name), &frame.offset) {
         (Some(module), Some(offset)) => format!("{module}+{offset}"),
         _ => frame.pc.clone(),
     };
-    let function = frame.function.as_deref().unwrap_or("(no symbol)");
-    format!("     #{at} {function}  {place}  [found by {}]", frame.found_by)
+    let found = format!("[found by {}]", frame.found_by);
+    match (&frame.function, &frame.function_start) {
+        (Some(function), _) => format!("     #{at} {function}{source}  {place}  {found}"),
+        (None, Some(start)) => format!("     #{at} {place} (function at {start}){source}  {found}"),
+        (None, None) => format!("     #{at} (no symbol){source}  {place}  {found}"),
+    }
 }

@@ -229,7 +229,7 @@ impl Supervisor {
         if let (Some(own), Ok(maps)) = (own, maps) {
             self.add_stacks(std::slice::from_mut(own), &maps, &BTreeSet::new(), Some(tid));
         }
-        crash
+        with_function_start(crash)
     }
 
     /// The stacks of all threads, at the moment of the death.
@@ -239,7 +239,18 @@ impl Supervisor {
         let tids = self.tasks.threads_of(crash.victim.pid);
         let standing = self.halt(&tids, Some(tid));
         self.add_stacks(&mut crash.threads, &maps, &standing, Some(tid));
-        crash
+        with_function_start(crash)
+    }
+}
+
+/// The innermost frame knows where its function begins, too.
+fn with_function_start(crash: Crash) -> Crash {
+    let own = crash.threads.iter().find(|thread| thread.tid == crash.victim.tid);
+    let stack = own.and_then(|own| own.stack.known());
+    let innermost = stack.and_then(|stack| stack.frames.first()).map(|frame| &frame.location);
+    match innermost.cloned() {
+        Some(location @ Fact::Known(_)) => Crash { location, ..crash },
+        _ => crash,
     }
 }
 

@@ -94,6 +94,7 @@ fn frame_record(frame: &Frame, location: Located) -> FrameRecord {
             Ok(location) => Fact::Known(location),
             Err(reason) => Fact::Unavailable(reason),
         },
+        source: Vec::new(),
     }
 }
 

@@ -13,7 +13,7 @@ use super::modules::{ModuleId, Modules};
 use crate::unwind::{Headers, Memory};
 
 /// What the kernel writes behind the path of a file that has no name any more.
-const DELETED: &str = " (deleted)";
+pub(super) const DELETED: &str = " (deleted)";
 
 /// What is known of a mapping.
 #[derive(Debug, Default)]
