@@ -2,6 +2,7 @@
 //!
 //! Deliberately absent: how it is watched (hotfire-core), scenarios, the baseline.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -127,6 +128,10 @@ fn tell(command: &CommandReport, args: &ExecArgs, presenter: &Presenter) {
     for line in &command.leftovers {
         presenter.note(line);
     }
+    let unseen: BTreeSet<_> = command.attempts.iter().flat_map(|attempt| &attempt.unseen).collect();
+    for (what, reason) in unseen {
+        presenter.note(&format!("{what} not seen: {reason}"));
+    }
 }
 
 /// The finding whole, in a file of its own.
@@ -145,8 +150,8 @@ fn dump(command: &CommandReport, args: &ExecArgs, presenter: &Presenter) -> Resu
         whole: Whole::Here,
     };
     let mut text = render_finding(&view, &plain) + &render_stacks(finding, &plain);
-    text.extend(observation.crash.as_ref().map(render_registers));
     let pid = finding.victim.as_ref().map_or(0, |victim| victim.pid);
+    text.extend(observation.crash_of(pid).map(render_registers));
     let path = PathBuf::from(format!("crash_dump_{pid}.log"));
     write_text(&path, &text)?;
     presenter.note(&format!("the whole finding is in {}", path.display()));

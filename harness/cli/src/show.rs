@@ -137,7 +137,8 @@ fn asked_for(
     if args.threads || args.full {
         text.push_str(&render_stacks(finding, presenter.context()));
     }
-    let crash = observation.and_then(|observation| observation.crash.as_ref());
+    let victim = finding.victim.as_ref().map_or(0, |victim| victim.pid);
+    let crash = observation.and_then(|observation| observation.crash_of(victim));
     if let Some(crash) = crash.filter(|_| args.registers || args.full) {
         text.push_str(&render_registers(crash));
     }

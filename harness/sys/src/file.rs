@@ -3,7 +3,7 @@
 //! Deliberately absent: a limit on their length; whoever reads knows what is too long.
 
 use std::fs::{File, OpenOptions};
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 
 use nix::errno::Errno;
@@ -69,6 +69,13 @@ pub fn written_file(descriptor: BorrowedFd<'_>) -> Option<(File, u64)> {
         None => file.metadata().ok()?.len(),
     };
     Some((file, start))
+}
+
+/// The pipe behind a descriptor, duplicated; `None` for anything else.
+#[must_use]
+pub fn pipe_of(descriptor: BorrowedFd<'_>) -> Option<OwnedFd> {
+    let mode = nix::sys::stat::fstat(descriptor).ok()?.st_mode;
+    (mode & libc::S_IFMT == libc::S_IFIFO).then(|| descriptor.try_clone_to_owned().ok()).flatten()
 }
 
 /// Whether two descriptors lead to the same file, pipe or device.

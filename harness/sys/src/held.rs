@@ -96,7 +96,7 @@ pub struct Dispositions {
 
 /// Signals that shells and `nohup` have their children ignore. SIGPIPE is not among them: Rust's
 /// runtime ignores it before anyone can ask, and no more is known of what the user wanted.
-const INHERITED: [Signal; 7] = [
+const INHERITED: [Signal; 8] = [
     Signal::SIGHUP,
     Signal::SIGINT,
     Signal::SIGQUIT,
@@ -104,10 +104,11 @@ const INHERITED: [Signal; 7] = [
     Signal::SIGTSTP,
     Signal::SIGTTIN,
     Signal::SIGTTOU,
+    Signal::SIGCHLD,
 ];
 
 impl Dispositions {
-    /// Those of this process, before it changes any.
+    /// Those of this process, before it changes any. From here on its own children are told of.
     ///
     /// # Errors
     /// `/proc` cannot be read.
@@ -116,12 +117,14 @@ impl Dispositions {
         let ignored = procfs::signal_masks(own)?.ignored;
         let is_ignored = |signal: &Signal| ignored & crate::signal::mask_bit(*signal as i32) != 0;
         let ignored = INHERITED.into_iter().filter(is_ignored).collect();
+        // Who ignores it is told of no child's stop or end.
+        crate::signal::default_action(Signal::SIGCHLD, SaFlags::empty())?;
         Ok(Self { ignored, mask: SigSet::thread_get_mask().named("sigprocmask")? })
     }
 
     /// Restores them, in a child before its exec.
     fn restore(&self) -> Result<(), Errno> {
-        for signal in INHERITED.into_iter().chain([Signal::SIGPIPE, Signal::SIGCHLD]) {
+        for signal in INHERITED.into_iter().chain([Signal::SIGPIPE]) {
             let is_ignored = self.ignored.contains(&signal);
             let handler = if is_ignored { SigHandler::SigIgn } else { SigHandler::SigDfl };
             let action = SigAction::new(handler, SaFlags::empty(), SigSet::empty());

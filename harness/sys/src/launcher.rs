@@ -85,7 +85,10 @@ pub fn guard_main(arguments: &[String]) -> Result<(), SysError> {
     crate::process::die_with_parent(parent.parse().map_err(|_| incomplete())?)?;
     crate::process::forbid_core_dumps()?;
     // Our own runtime ignores it, and exec would pass that on.
-    default_action(nix::sys::signal::Signal::SIGPIPE, nix::sys::signal::SaFlags::empty())?;
+    crate::signal::default_action(
+        nix::sys::signal::Signal::SIGPIPE,
+        nix::sys::signal::SaFlags::empty(),
+    )?;
     let program = CString::new(program.as_str()).map_err(|_| incomplete())?;
     let rest: Vec<CString> = rest
         .iter()
@@ -120,22 +123,10 @@ fn parse<'a>(bytes: &[u8], descriptors: Vec<BorrowedFd<'a>>) -> Option<Command<'
 /// Children of the launcher leave no zombies once the tracer has reaped them.
 fn ignore_children() -> Result<(), SysError> {
     use nix::sys::signal::{SaFlags, SigSet, Signal};
-    default_action(Signal::SIGCHLD, SaFlags::SA_NOCLDWAIT)?;
+    crate::signal::default_action(Signal::SIGCHLD, SaFlags::SA_NOCLDWAIT)?;
     let mut set = SigSet::empty();
     set.add(Signal::SIGCHLD);
     set.thread_block().map_err(|errno| SysError::new("sigprocmask", errno))
-}
-
-fn default_action(
-    signal: nix::sys::signal::Signal,
-    flags: nix::sys::signal::SaFlags,
-) -> Result<(), SysError> {
-    use nix::sys::signal::{SigAction, SigHandler, SigSet, sigaction};
-    let action = SigAction::new(SigHandler::SigDfl, flags, SigSet::empty());
-    // SAFETY: the default action runs no code of ours.
-    unsafe { sigaction(signal, &action) }
-        .map(|_| ())
-        .map_err(|errno| SysError::new("sigaction", errno))
 }
 
 #[cfg(test)]

@@ -31,12 +31,12 @@ pub use bounded::{BoundedRun, run_bounded};
 pub use clock::monotonic_ns;
 pub use descriptors::close_rest_on_exec;
 pub use error::SysError;
-pub use file::{FileIdentity, file_identity, open_regular, same_file, written_file};
+pub use file::{FileIdentity, file_identity, open_regular, pipe_of, same_file, written_file};
 pub use held::{Dispositions, Held, Program};
 pub use launcher::{LaunchReply, guard_main, launch_main, launch_reply, launch_request};
 pub use memory::read_memory;
 pub use pipe::{ReadEnd, output_pipe, write_if_ready};
-pub use poll::{Readiness, poll_readable, poll_ready};
+pub use poll::{Polled, Readiness, poll_readable, poll_ready};
 pub use process::{
     ProcessIdentity, become_subreaper, die_with_parent, end_process, forbid_core_dumps,
     limit_memory, own_executable, process_alive, send_signal, shares_terminal_group,

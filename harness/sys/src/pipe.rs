@@ -6,6 +6,7 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 
 use crate::error::{Named, SysError};
+use crate::poll::{Polled, poll_ready};
 
 /// The harness's end of an output pipe; reading never blocks.
 #[derive(Debug)]
@@ -29,7 +30,8 @@ pub fn output_pipe() -> Result<(ReadEnd, OwnedFd), SysError> {
 /// # Errors
 /// It cannot be written to; EPIPE: nobody reads any more.
 pub fn write_if_ready(to: &OwnedFd, bytes: &[u8]) -> Result<usize, SysError> {
-    let ready = crate::poll::poll_ready(&[], &[to.as_fd()], 0)?;
+    let written = [to.as_fd()];
+    let ready = poll_ready(&Polled { written: &written, ..Polled::default() }, 0)?;
     if !ready.iter().any(|ready| ready.writable || ready.hung_up) {
         return Ok(0);
     }

@@ -28,22 +28,30 @@ pub fn poll_readable(
     descriptors: &[BorrowedFd<'_>],
     timeout_ns: u64,
 ) -> Result<Vec<Readiness>, SysError> {
-    poll_ready(descriptors, &[], timeout_ns)
+    poll_ready(&Polled { read: descriptors, ..Polled::default() }, timeout_ns)
 }
 
-/// Like [`poll_readable`]; the wait also ends when one of `written` can be written to. The answers
-/// for these follow the others'.
+/// What a wait is for.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Polled<'a> {
+    /// These can be read.
+    pub read: &'a [BorrowedFd<'a>],
+    /// These can be written to.
+    pub written: &'a [BorrowedFd<'a>],
+    /// The other side of these is closed.
+    pub watched: &'a [BorrowedFd<'a>],
+}
+
+/// Waits until one of the descriptors is ready, at most `timeout_ns`; one answer per descriptor, in
+/// the order of [`Polled`]. An interrupting signal counts as the end of the wait.
 ///
 /// # Errors
 /// The kernel refused (a descriptor is no descriptor).
-pub fn poll_ready(
-    descriptors: &[BorrowedFd<'_>],
-    written: &[BorrowedFd<'_>],
-    timeout_ns: u64,
-) -> Result<Vec<Readiness>, SysError> {
-    let read = descriptors.iter().map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLIN));
-    let written = written.iter().map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLOUT));
-    let mut polled: Vec<PollFd<'_>> = read.chain(written).collect();
+pub fn poll_ready(all: &Polled<'_>, timeout_ns: u64) -> Result<Vec<Readiness>, SysError> {
+    let read = all.read.iter().map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLIN));
+    let written = all.written.iter().map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLOUT));
+    let watched = all.watched.iter().map(|fd| PollFd::new(fd.as_fd(), PollFlags::empty()));
+    let mut polled: Vec<PollFd<'_>> = read.chain(written).chain(watched).collect();
     let timeout = TimeSpec::from_duration(std::time::Duration::from_nanos(timeout_ns));
     match ppoll(&mut polled, Some(timeout), None) {
         Ok(_) => {}

@@ -2,7 +2,9 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 
-use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
+use nix::sys::signal::{
+    SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, sigaction, sigprocmask,
+};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use crate::error::{Named, SysError};
@@ -67,6 +69,13 @@ pub fn queued_value(info: &libc::siginfo_t) -> Option<(u64, i32)> {
     // SAFETY: signals with this code carry pid and value in these union members.
     (info.si_code == libc::SI_QUEUE)
         .then(|| unsafe { (info.si_value().sival_ptr as u64, info.si_pid()) })
+}
+
+/// Gives a signal its default action in this process.
+pub(crate) fn default_action(signal: Signal, flags: SaFlags) -> Result<(), SysError> {
+    let action = SigAction::new(SigHandler::SigDfl, flags, SigSet::empty());
+    // SAFETY: the default action runs no code of ours.
+    unsafe { sigaction(signal, &action) }.map(|_| ()).named("sigaction")
 }
 
 /// A signal that this process got.

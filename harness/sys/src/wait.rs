@@ -64,7 +64,9 @@ pub fn wait_one(pid: i32) -> Result<Option<WaitEvent>, SysError> {
 fn wait(pid: i32) -> Result<Option<WaitEvent>, SysError> {
     let mut status = 0;
     // SAFETY: `status` is a valid int that lives for the call.
-    let tid = unsafe { libc::waitpid(pid, &raw mut status, libc::WNOHANG | libc::__WALL) };
+    let tid = unsafe {
+        libc::waitpid(pid, &raw mut status, libc::WNOHANG | libc::WUNTRACED | libc::__WALL)
+    };
     match tid {
         -1 if Errno::last() == Errno::EINTR => Ok(None),
         -1 => Err(SysError::last("waitpid")),

@@ -25,6 +25,11 @@ pub(crate) const CASES: &[Case] = &[
     ("exec-keeps-descriptors-folder-and-environment", inheritance),
     ("exec-keeps-the-terminal-the-command's-own", terminal),
     ("exec-tells-a-rate", rate),
+    ("exec-leaves-children-of-others-alone", inherited_children),
+    ("exec-loses-nothing-of-a-slow-reader's", slow_reader),
+    ("exec-works-where-the-end-of-children-is-ignored", ignored_children),
+    ("exec-takes-a-timer-of-a-grandchild-for-no-crash", timer),
+    ("exec-leaves-devices-to-the-command", device),
 ];
 
 /// Runs a shell script under `hotfire exec`.
@@ -308,8 +313,10 @@ wait_for(b"33 77"); wait_for(b"a tty"); wait_for(b"status 0"); wait_for(b"ready"
 say(hotfire + " exec -- sh -c 'echo \"be\"gun; read line; echo got $line'\n")
 wait_for(b"begun"); say("\x1a"); wait_for(b"Stopped"); wait_for(b"ready")
 say("fg\n"); wait_for(b"hotfire"); say("a word\n"); wait_for(b"got a word"); wait_for(b"ready")
-say(hotfire + " exec -- sleep 30; echo status $?\n"); time.sleep(0.5)
+say(hotfire + " exec -- sh -c 'echo \"on\"ce; sleep 30; true'; echo status $?\n"); wait_for(b"once"); time.sleep(0.3)
 say("\x03"); wait_for(b"status 130"); wait_for(b"ready")
+say(hotfire + " exec -- sh -c 'trap \"exit 5\" INT; echo \"tw\"ice; sleep 30'; echo status $?\n"); wait_for(b"twice"); time.sleep(0.3)
+say("\x03"); wait_for(b"status 5"); wait_for(b"ready")
 say("exit\n"); os.waitpid(pid, 0); print("all seen")
 "#;
 
@@ -330,4 +337,61 @@ fn rate() {
     assert_eq!(done.status, 100);
     let line = "shown by 5 of 10 runs in fresh processes, 24 to 76 % (Wilson, 95 %)";
     assert!(done.stderr.contains(line), "{}", done.stderr);
+}
+
+/// A shell's child becomes ours when the shell becomes us.
+fn inherited_children() {
+    let workshop = Workshop::new();
+    let text =
+        "sleep 30 > /dev/null 2>&1 & echo $! > other.pid; exec \"$1\" exec --grace 50ms -- true";
+    let mut command = std::process::Command::new("bash");
+    command.args(["-c", text, "bash"]).arg(workshop.program());
+    workshop.furnish(&mut command);
+    let done = Started::new(&mut command).finish(LIMIT);
+    assert_eq!((done.status, done.stderr.as_str()), (0, ""));
+    let pid = std::fs::read_to_string(workshop.path("other.pid")).unwrap().trim().parse().unwrap();
+    assert!(lives(pid));
+    send_signal("KILL", pid);
+}
+
+fn slow_reader() {
+    let workshop = Workshop::new();
+    let text = "\"$1\" exec -- head -c 400000 /dev/zero | { sleep 0.3; wc -c; }";
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", text, "sh"]).arg(workshop.program());
+    workshop.furnish(&mut command);
+    let done = Started::new(&mut command).finish(LIMIT);
+    assert_eq!(done.stdout.trim(), "400000", "{}", done.stderr);
+}
+
+/// As some init scripts start programs; they inherit it.
+fn ignored_children() {
+    let workshop = Workshop::new();
+    let program = "import os, signal, sys\n\
+                   signal.signal(signal.SIGCHLD, signal.SIG_IGN)\n\
+                   os.execv(sys.argv[1], [sys.argv[1], 'exec', '--', 'grep', 'SigIgn', '/proc/self/status'])\n";
+    let mut command = std::process::Command::new("python3");
+    command.args(["-c", program]).arg(workshop.program());
+    workshop.furnish(&mut command);
+    let done = Started::new(&mut command).finish(LIMIT);
+    assert_eq!(done.status, 0, "{}", done.stderr);
+    let mask = u64::from_str_radix(done.stdout.split_whitespace().last().unwrap(), 16).unwrap();
+    assert!(mask & (1 << 16) != 0, "SIGCHLD (17) is still ignored: {}", done.stdout);
+}
+
+fn timer() {
+    let workshop = Workshop::new();
+    let text = "python3 -c 'import signal; signal.alarm(1); signal.pause()'; exit 3";
+    let done = workshop.run(&script(&[], text));
+    assert_eq!(done.status, 3, "{}", done.stderr);
+}
+
+fn device() {
+    let workshop = Workshop::new();
+    let text = "\"$1\" exec -- /bin/echo hi > /dev/full; echo $?";
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", text, "sh"]).arg(workshop.program());
+    workshop.furnish(&mut command);
+    let done = Started::new(&mut command).finish(LIMIT);
+    assert_eq!(done.stdout, "1\n", "{}", done.stderr);
 }

@@ -17,6 +17,14 @@ pub enum Fact<T> {
     Unavailable(String),
 }
 
+impl Observation {
+    /// The death of this process.
+    #[must_use]
+    pub fn crash_of(&self, pid: i32) -> Option<&Crash> {
+        self.crash.iter().chain(&self.more_crashes).find(|crash| crash.victim.pid == pid)
+    }
+}
+
 impl<T> Fact<T> {
     /// The fact, where it is known.
     pub fn known(&self) -> Option<&T> {

@@ -8,6 +8,7 @@ use hotfire_sys::procfs::{self, MapLine, SyscallState};
 use hotfire_sys::{SysError, TraceRegisters, Tracee, monotonic_ns, read_memory, signal};
 
 use super::first_chance::{keep, take_kept, with_first_chance};
+use super::run::Run;
 use super::supervisor::Supervisor;
 use super::tasks::Role;
 use super::words::add_memory_facts;
@@ -75,8 +76,9 @@ impl Supervisor {
             Err(error) => return self.not_looked_at(tid, signal, error),
         };
         let is_child = role == Role::Root;
+        let of_command = self.run.as_ref().is_some_and(Run::is_command);
         let is_wanted = self.run.as_ref().is_some_and(|run| run.wants(&crash));
-        if !is_wanted || (!is_child && !is_crash_of_descendant(&crash)) {
+        if !is_wanted || (!is_child && !is_crash_of_descendant(&crash, of_command)) {
             return;
         }
         let mut crash = self.with_all_stacks(crash);
@@ -256,9 +258,11 @@ fn with_function_start(crash: Crash) -> Crash {
 
 /// The death of a process that the child made counts as a crash unless somebody merely asked it
 /// to end.
-fn is_crash_of_descendant(crash: &Crash) -> bool {
+/// In a command's processes a terminal and timers end what they shall, too.
+fn is_crash_of_descendant(crash: &Crash, of_command: bool) -> bool {
     let sent = crash.siginfo.known().is_some_and(|info| info.code <= 0);
-    signal::is_fault(crash.signal) || crash.signal == signal::SIGABRT || !sent
+    let broke = signal::is_fault(crash.signal) || crash.signal == signal::SIGABRT;
+    broke || (!sent && !of_command)
 }
 
 /// What the stop itself tells.

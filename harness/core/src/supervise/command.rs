@@ -14,7 +14,7 @@ use hotfire_sys::signal::{
 };
 use hotfire_sys::{
     Dispositions, Held, Program, Stop, SysError, Tracee, WaitEvent, become_subreaper, end_process,
-    monotonic_ns, output_pipe, same_file, send_signal, stop_this_process, written_file,
+    monotonic_ns, output_pipe, pipe_of, same_file, send_signal, stop_this_process, written_file,
 };
 
 use super::output::Collector;
@@ -23,12 +23,14 @@ use super::reports::written_since;
 use super::run::Run;
 use super::supervisor::{Manners, Supervisor};
 use super::tasks::Role;
-use crate::observe::{LaunchMode, Observation};
+use crate::observe::{DescendantEnd, LaunchMode, Observation};
 
 /// What a wrapper passes on, beside what the kernel sends to both of them.
 const SIGNALS: [i32; 8] = [SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGTSTP, SIGUSR1, SIGUSR2];
 /// How long leftover processes may take to stop for the moment in which they are let go.
 const LET_GO_NS: u64 = 2_000_000_000;
+/// Between two looks at it: it becomes ready for writing, or somebody wants us to end.
+const READER_LOOK_NS: u64 = 1_000_000_000;
 /// How long the reader of a command's output may take for what is left of it: a day.
 const READER_NS: u64 = 24 * 3600 * 1_000_000_000;
 
@@ -159,18 +161,13 @@ impl Streams {
     }
 }
 
-fn between(
-    stream: &(impl AsFd + std::io::IsTerminal),
-) -> Result<(Option<OwnedFd>, Collector), SysError> {
-    if stream.is_terminal() {
-        return Ok((None, Collector::nothing()));
-    }
+fn between(stream: &impl AsFd) -> Result<(Option<OwnedFd>, Collector), SysError> {
     if let Some((file, start)) = written_file(stream.as_fd()) {
         // It may seek there, or ask how long it is.
         return Ok((None, Collector::of_file(file, start)));
     }
-    let Ok(onward) = stream.as_fd().try_clone_to_owned() else {
-        // It is closed; so it is for the command.
+    let Some(onward) = pipe_of(stream.as_fd()) else {
+        // A terminal, a device or a socket: the command may ask it what a pipe does not know.
         return Ok((None, Collector::nothing()));
     };
     let (read, write) = output_pipe()?;
@@ -202,9 +199,15 @@ impl Supervisor {
             self.let_rest_go();
         }
         self.end_rest();
-        self.pump_on_until(READER_NS, |supervisor| {
-            supervisor.run.as_ref().is_none_or(Run::is_passed_on)
-        });
+        let deadline = monotonic_ns() + READER_NS;
+        // Who asks for the end now asks us: the command has ended.
+        self.is_interrupted = false;
+        while monotonic_ns() < deadline
+            && !self.is_interrupted
+            && self.run.as_mut().is_some_and(|run| !run.pass_rest_on())
+        {
+            self.pump(READER_LOOK_NS);
+        }
         let lost = || SysError::from_io("run", &std::io::ErrorKind::NotFound.into());
         let run = self.run.take().ok_or_else(lost)?;
         match held.failure().filter(|_| !run.has_program) {
@@ -232,10 +235,11 @@ impl Supervisor {
     /// The command was stopped by its terminal: so must we be, or its shell would go on waiting.
     pub(super) fn on_group_stop(&mut self, tid: i32, signal: i32) {
         let is_jobs = [SIGTSTP, SIGTTIN, SIGTTOU, SIGSTOP].contains(&signal);
+        let root = self.run.as_ref().and_then(|run| run.root).unwrap_or_default();
         if self.manners() != Manners::Wrapper
             || !is_jobs
-            || self.tasks.role(tid) != Some(Role::Root)
-            || !hotfire_sys::shares_terminal_group(tid)
+            || self.speaker(root) != Some(tid)
+            || !hotfire_sys::shares_terminal_group(root)
         {
             return;
         }
@@ -245,6 +249,14 @@ impl Supervisor {
         if let Some(run) = &mut self.run {
             run.stopped_ns += monotonic_ns().saturating_sub(since);
         }
+    }
+
+    /// The thread whose stop stands for its process's: the leader, or another where that has ended.
+    fn speaker(&self, process: i32) -> Option<i32> {
+        let lives = |tid: &i32| {
+            hotfire_sys::procfs::stat(*tid).is_ok_and(|stat| !matches!(stat.state, 'Z' | 'X'))
+        };
+        self.tasks.threads_of(process).into_iter().find(lives)
     }
 
     /// Lets processes that outlived the command go on, without us.
@@ -264,8 +276,13 @@ impl Supervisor {
             }
         }
         self.pump_on_until(LET_GO_NS, |supervisor| supervisor.tasks.of_run().is_empty());
-        for (pid, _) in self.tasks.of_run() {
+        for (pid, role) in self.tasks.of_run() {
             self.soft_error(format!("process {pid} could not be let go and was ended"));
+            if let (Role::Descendant(index), Some(run)) = (role, &mut self.run)
+                && let Some(descendant) = run.descendants.get_mut(index)
+            {
+                descendant.end = DescendantEnd::EndedWithRun;
+            }
         }
     }
 
@@ -281,6 +298,10 @@ impl Supervisor {
             Stop::Fork | Stop::Clone => {
                 // Its child stops, too, and is let go then.
                 self.on_birth(event);
+                0
+            }
+            Stop::Exec => {
+                self.tasks.exec(tid, event.other.unwrap_or(tid));
                 0
             }
             _ => 0,

@@ -17,6 +17,8 @@ const KEPT_BYTES: usize = 64 * 1024;
 /// Bytes read in one go before other events get their turn.
 const TURN_BYTES: usize = 1024 * 1024;
 
+/// No pipe holds more (`/proc/sys/fs/pipe-max-size`): what comes after it is not the command's.
+const REST_BYTES_MAX: u64 = 1024 * 1024;
 /// So many bytes can be written without waiting to whatever says it can be written to
 /// (`PIPE_BUF`, pipe(7)).
 const WRITE_BYTES: usize = 4096;
@@ -30,6 +32,8 @@ pub(super) struct Collector {
     bytes: u64,
     passed_on: Option<Onward>,
     written: Option<Written>,
+    /// Bytes taken after the command's end.
+    rest_bytes: u64,
 }
 
 /// A file that the command itself writes to: its begin and end are read once it has.
@@ -62,6 +66,7 @@ impl Collector {
             bytes: 0,
             passed_on: None,
             written: None,
+            rest_bytes: 0,
         }
     }
 
@@ -89,19 +94,51 @@ impl Collector {
         (!onward.pending.is_empty()).then(|| onward.to.as_fd())
     }
 
+    /// The descriptor of which only its closing is of interest now.
+    pub(super) fn reader(&self) -> Option<BorrowedFd<'_>> {
+        let onward = self.passed_on.as_ref()?;
+        onward.pending.is_empty().then(|| onward.to.as_fd())
+    }
+
+    /// Nobody reads any more.
+    pub(super) fn lose_reader(&mut self) {
+        (self.pipe, self.passed_on) = (None, None);
+    }
+
     /// Writes on what waits for it, if that can be done without waiting. Where nobody reads any
     /// more the pipe is closed: the command hears of it at its next write, as it would without us.
     pub(super) fn pass_on(&mut self) {
         let Some(onward) = &mut self.passed_on else { return };
         while !onward.pending.is_empty() {
-            let chunk: Vec<u8> = onward.pending.iter().copied().take(WRITE_BYTES).collect();
+            let mut chunk: Vec<u8> = onward.pending.iter().copied().take(WRITE_BYTES).collect();
+            // Others may write there, too: whole lines stay whole.
+            if let Some(newline) = chunk.iter().rposition(|byte| *byte == b'\n') {
+                chunk.truncate(newline + 1);
+            }
             match write_if_ready(&onward.to, &chunk) {
                 Ok(0) => return,
                 Ok(written) => drop(onward.pending.drain(..written)),
-                Err(_) => {
-                    (self.pipe, self.passed_on) = (None, None);
-                    return;
-                }
+                Err(_) => return self.lose_reader(),
+            }
+        }
+    }
+
+    /// Takes in all that can be taken now, and writes it on; whether nothing is left of it. A stream
+    /// that goes nowhere needs no hurry.
+    pub(super) fn pass_rest_on(&mut self) -> bool {
+        if self.passed_on.is_none() {
+            return true;
+        }
+        loop {
+            let before = self.bytes;
+            self.take();
+            self.pass_on();
+            self.rest_bytes = self.rest_bytes.saturating_add(self.bytes - before);
+            if self.onward().is_some() {
+                return false;
+            }
+            if self.bytes == before || self.rest_bytes > REST_BYTES_MAX {
+                return true;
             }
         }
     }

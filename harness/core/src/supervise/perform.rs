@@ -147,6 +147,10 @@ impl Supervisor {
             // Their time was not over.
             return;
         }
+        let own = i32::try_from(std::process::id()).unwrap_or(0);
+        let of_command = self.run.as_ref().is_some_and(Run::is_command);
+        let own_session = hotfire_sys::procfs::stat(own).ok().map(|stat| stat.session);
+        let own_session = own_session.filter(|_| of_command);
         let outlived_us = monotonic_ns().saturating_sub(ended_ns) / 1000;
         for (pid, role) in self.tasks.of_run() {
             let Role::Descendant(index) = role else { continue };
@@ -156,8 +160,12 @@ impl Supervisor {
             let root = run.root.unwrap_or(0);
             if let Some(descendant) = run.descendants.get_mut(index) {
                 descendant.command = command;
-                descendant.detached =
-                    stat.is_some_and(|stat| stat.session == pid) || descendant.parent != root;
+                let session = stat.as_ref().map(|stat| stat.session);
+                descendant.detached = match own_session {
+                    // A command shares ours; whoever left it, detached itself.
+                    Some(own) => session != Some(own),
+                    None => session == Some(pid) || descendant.parent != root,
+                };
                 descendant.end = DescendantEnd::LeftBehind { outlived_us };
             }
         }

@@ -114,9 +114,10 @@ impl Run {
         }
     }
 
-    /// Whether all that was read of its output has gone on to its reader.
-    pub(super) fn is_passed_on(&self) -> bool {
-        self.stdout.onward().is_none() && self.stderr.onward().is_none()
+    /// Takes what is left in the pipes and passes it on; whether all of it has gone to its reader.
+    pub(super) fn pass_rest_on(&mut self) -> bool {
+        let (stdout, stderr) = (self.stdout.pass_rest_on(), self.stderr.pass_rest_on());
+        stdout && stderr
     }
 
     /// Whether a death tells something new: the first of all; of a command, one of each process.

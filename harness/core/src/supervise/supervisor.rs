@@ -2,11 +2,12 @@
 //!
 //! Deliberately absent: where jobs come from (`worker`, `command`).
 
+use std::collections::BTreeSet;
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use hotfire_sys::signal::{SIGINT, SIGTERM, SignalStream};
-use hotfire_sys::{Stop, Tracee, WaitEvent, monotonic_ns, poll_ready, procfs, wait_any};
+use hotfire_sys::{Polled, Stop, Tracee, WaitEvent, monotonic_ns, poll_ready, procfs, wait_any};
 
 use super::halt::Deferred;
 use super::nursery::{Forkserver, Nursery};
@@ -42,6 +43,8 @@ pub(super) struct Supervisor {
     pub(super) deferred: Deferred,
     pub(super) symbolizer: Symbolizer,
     pub(super) unwinder: Unwinder,
+    /// Children that this process had before it was ours: an exec keeps them.
+    pub(super) inherited: BTreeSet<i32>,
     /// Somebody wants us to end.
     pub(super) terminating: bool,
     /// Somebody wants the command to end, and no more runs of it.
@@ -76,10 +79,15 @@ impl Supervisor {
             deferred: Deferred::default(),
             symbolizer: Symbolizer::default(),
             unwinder: Unwinder::default(),
+            inherited: procfs::own_children().into_iter().collect(),
             terminating: false,
             is_interrupted: false,
             backlog: false,
         }
+    }
+
+    fn is_untraced(&self) -> bool {
+        self.run.as_ref().is_some_and(|run| !run.job.traced)
     }
 
     pub(super) fn manners(&self) -> Manners {
@@ -127,7 +135,16 @@ impl Supervisor {
         let timeout_ns = if self.backlog { 0 } else { timeout_ns };
         let streams = self.run.as_ref().map(|run| [run.stdout.onward(), run.stderr.onward()]);
         let written: Vec<BorrowedFd<'_>> = streams.into_iter().flatten().flatten().collect();
-        let Ok(ready) = poll_ready(&polled, &written, timeout_ns) else { return };
+        let readers = self.run.as_ref().map(|run| [run.stdout.reader(), run.stderr.reader()]);
+        let [out, error] = readers.unwrap_or_default();
+        let watched: Vec<BorrowedFd<'_>> = [out, error].into_iter().flatten().collect();
+        let all = Polled { read: &polled, written: &written, watched: &watched };
+        let Ok(ready) = poll_ready(&all, timeout_ns) else { return };
+        let closed = ready.iter().skip(polled.len() + written.len()).map(|ready| ready.hung_up);
+        let lost: Vec<bool> = closed.collect();
+        let lost_of = |index: usize| lost.get(index).copied().unwrap_or_default();
+        let lost =
+            [out.is_some() && lost_of(0), error.is_some() && lost_of(usize::from(out.is_some()))];
         let is_ready = |source: usize| {
             let position = present.iter().position(|index| *index == source);
             position.and_then(|at| ready.get(at + 1)).is_some_and(|ready| ready.readable)
@@ -135,6 +152,10 @@ impl Supervisor {
         let came = [0, 1, 2, 3].map(is_ready);
         let signalled = ready.first().is_some_and(|ready| ready.readable);
         self.handle(came, signalled);
+        if let Some(run) = &mut self.run {
+            let streams = [&mut run.stdout, &mut run.stderr].into_iter().zip(lost);
+            streams.filter(|(_, lost)| *lost).for_each(|(stream, _)| stream.lose_reader());
+        }
     }
 
     fn handle(&mut self, [launcher, forkserver, stdout, stderr]: [bool; 4], signalled: bool) {
@@ -191,6 +212,8 @@ impl Supervisor {
             Stop::Exited(status) => return self.on_end(tid, Ending::Exited(status)),
             Stop::Signaled(signal) => return self.on_end(tid, Ending::Signaled(signal)),
             _ if self.is_letting_go() => return self.let_go(event),
+            // Of an untraced child only stops by job control are told.
+            Stop::Signal(signal) if self.is_untraced() => return self.on_group_stop(tid, signal),
             Stop::Signal(signal) => return self.on_signal(tid, signal),
             Stop::GroupStop(signal) => {
                 // It may have been killed meanwhile.
@@ -200,6 +223,10 @@ impl Supervisor {
             Stop::Fork | Stop::Clone => self.on_birth(event),
             Stop::Exec => {
                 self.tasks.exec(tid, event.other.unwrap_or(tid));
+                if let Some(run) = &mut self.run {
+                    // The program that met them is gone.
+                    run.first_chances.remove(&tid);
+                }
                 if let Some(run) = &mut self.run {
                     run.has_program |= run.root == Some(tid);
                 }
@@ -336,6 +363,10 @@ impl Supervisor {
         if self.was_stranger(tid) || !self.tasks.knows(tid) {
             // Its parent's event is still to come, and must not bring it back.
             self.tasks.met_early(tid);
+        }
+        if let Some(run) = &mut self.run {
+            // The next thread with this id is another one.
+            run.first_chances.remove(&tid);
         }
         let Some(role) = self.tasks.remove(tid) else { return };
         match role {

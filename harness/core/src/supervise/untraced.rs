@@ -53,7 +53,7 @@ impl Supervisor {
     pub(super) fn adopt_orphans(&mut self) {
         let own = i32::try_from(std::process::id()).unwrap_or(0);
         for pid in procfs::own_children() {
-            if !self.tasks.knows(pid) {
+            if !self.tasks.knows(pid) && !self.inherited.contains(&pid) {
                 self.add_process(pid, own, None);
             }
         }
