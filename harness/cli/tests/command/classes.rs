@@ -127,6 +127,7 @@ fn memory() {
         told("indexed-overrun", "out-of-bounds", "out-of-mapping", "element"),
         // Both go to the same place: what the pointer was made for, nobody can see.
         told("overrun", "unknown", NONE, "fill"),
+        told("late-unmapped-write", "use-after-free", "unmapped-memory", "fill"),
         told("guarded-read", "unknown", NONE, "read_number"),
         told("read-only-write", "write-to-read-only", "write-to-read-only", "fill"),
         told("endless-recursion", "stack-overflow", "stack-overflow", "recurse"),
@@ -143,6 +144,8 @@ fn jumps() {
         told("wild-call", "wild-jump", "wild-jump", "wild_call"),
         told("poison-call", "non-canonical-address", "non-canonical-address", "poison_call"),
         told("data-call", "wild-jump", "wild-jump", ""),
+        told("unloaded-call", "code-unloaded", "code-unloaded", "unloaded_call"),
+        told("hole-call", "unknown", NONE, "hole_call"),
         told("wild-return", "wild-jump", "wild-return", "wild_return"),
     ]);
 }

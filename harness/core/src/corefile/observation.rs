@@ -193,6 +193,7 @@ impl Reader<'_> {
             instruction,
             location,
             threads: self.threads(self.pid(first), symbolizer),
+            former: None,
             pointers: Vec::new(),
             heap: HeapFacts::default(),
             last_words: LastWords::default(),

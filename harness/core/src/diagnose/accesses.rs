@@ -153,6 +153,23 @@ pub(crate) fn is_far_from_all(facts: &Facts<'_>) -> Option<Seen> {
         .then(|| line("maps", "nothing is mapped within 1 TiB of the address".to_owned()))
 }
 
+fn was(facts: &Facts<'_>, is_one: fn(&Mapping) -> bool) -> Option<Seen> {
+    let Mapping { start, end, permissions, path, .. } =
+        facts.crash?.former.as_ref().filter(|former| is_one(former))?;
+    let what = if path.is_empty() { "anonymous memory" } else { path };
+    Some(line("maps", format!("{what} ({permissions}) was mapped at {start:#x}-{end:#x} before")))
+}
+
+/// What was there was code.
+pub(crate) fn was_code(facts: &Facts<'_>) -> Option<Seen> {
+    was(facts, |mapping| mapping.permissions.contains('x'))
+}
+
+/// What was there was data.
+pub(crate) fn was_data(facts: &Facts<'_>) -> Option<Seen> {
+    was(facts, is_data)
+}
+
 /// All values that the instruction goes through.
 fn gone_through(facts: &Facts<'_>) -> Vec<Held> {
     let Some(decoded) = facts.decoded() else { return Vec::new() };

@@ -67,6 +67,16 @@ pub const CRASH_RULES: &[Rule] = &[
         ],
     },
     Rule {
+        name: "code-unloaded",
+        class: "code-unloaded",
+        text: "code ran on, or was called, after it had been unmapped",
+        signs: &[
+            sign("was-code", accesses::was_code),
+            sign("at-pc", signs::is_at_pc),
+            sign("segv", signs::is_segv),
+        ],
+    },
+    Rule {
         name: "stack-overflow",
         class: "stack-overflow",
         text: "the stack is used up: recursion too deep, or a frame too large",
@@ -142,6 +152,17 @@ pub const CRASH_RULES: &[Rule] = &[
         text: "an access went beyond the memory that its pointer points into",
         signs: &[
             sign("leads-out", accesses::leads_out),
+            sign("not-at-pc", signs::is_not_at_pc),
+            sign("segv", signs::is_segv),
+        ],
+    },
+    Rule {
+        name: "unmapped-memory",
+        class: "use-after-free",
+        text: "memory was used after it had been unmapped",
+        signs: &[
+            sign("was-data", accesses::was_data),
+            sign("unmapped", signs::is_unmapped),
             sign("not-at-pc", signs::is_not_at_pc),
             sign("segv", signs::is_segv),
         ],

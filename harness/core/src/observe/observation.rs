@@ -142,6 +142,9 @@ pub struct Crash {
     pub location: Fact<Location>,
     /// The mapping that holds the fault address, or its neighbours.
     pub address_map: Fact<AddressMap>,
+    /// What was last seen mapped at the fault's address, where nothing is mapped now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub former: Option<Mapping>,
     /// What the crashing thread's registers point to, by address.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pointers: Vec<Pointer>,

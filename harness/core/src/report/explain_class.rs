@@ -50,6 +50,11 @@ const CLASSES: &[Class] = &[
         SANITIZER,
     ),
     (
+        "code-unloaded",
+        "Code ran on, or was called, after its library or page had been unmapped.",
+        "Join its threads and drop its callbacks before the library is closed.",
+    ),
+    (
         "write-to-read-only",
         "The program wrote to memory that may only be read, such as a constant or a mapped file.",
         CALLER,

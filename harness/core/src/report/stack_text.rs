@@ -84,6 +84,7 @@ mod tests {
             instruction: vec![0x8b, 0x07],
             location: Fact::Unavailable(unknown()),
             address_map: Fact::Unavailable(unknown()),
+            former: None,
             pointers: Vec::new(),
             heap: HeapFacts::default(),
             last_words: LastWords::default(),

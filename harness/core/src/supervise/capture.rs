@@ -85,7 +85,13 @@ impl Supervisor {
         let Some(run) = &mut self.run else { return };
         let chances = run.first_chances.remove(&tid).unwrap_or_default();
         crash = with_first_chance(crash, chances, masks);
+        let address = crash.siginfo.known().and_then(|info| info.address);
         add_surroundings(&mut crash, tid);
+        let is_mapped = crash.address_map.known().is_none_or(|map| map.inside.is_some());
+        crash.former = address
+            .filter(|_| !is_mapped)
+            .and_then(|address| run.former.at(crash.victim.pid, address))
+            .map(mapping);
         run.keep_crash(crash);
     }
 
@@ -194,6 +200,7 @@ impl Supervisor {
                 Err(error) => Fact::Unavailable(unread(*error)),
             },
             address_map: around(&maps, address),
+            former: None,
             pointers: Vec::new(),
             heap: HeapFacts::default(),
             last_words: LastWords::default(),

@@ -133,6 +133,7 @@ mod tests {
             instruction: Vec::new(),
             location: Fact::Unavailable(unknown()),
             address_map: Fact::Unavailable(unknown()),
+            former: None,
             pointers: Vec::new(),
             heap: HeapFacts::default(),
             last_words: LastWords::default(),

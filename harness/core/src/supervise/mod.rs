@@ -9,6 +9,7 @@ mod command;
 mod convert;
 mod dynamic;
 mod first_chance;
+mod former;
 mod halt;
 mod heap;
 mod nursery;

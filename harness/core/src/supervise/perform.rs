@@ -119,6 +119,7 @@ impl Supervisor {
                     || supervisor.tasks.of_run().len() > supervisor.processes_max()
             });
             if self.run.as_ref().is_some_and(|run| run.root_end.is_none()) {
+                self.look_at_mappings();
                 self.check_border();
                 self.check_progress();
             }

@@ -9,6 +9,7 @@ use hotfire_sys::{RecorderFile, SysError, monotonic_ns, output_pipe};
 
 use super::census::Counts;
 use super::convert::{fetch, recorded};
+use super::former::Former;
 use super::output::Collector;
 use super::protocol::Job;
 use super::stall::Sampler;
@@ -50,6 +51,7 @@ pub(super) struct Run {
     pub(super) ending: bool,
     pub(super) exiting_since_ns: Option<u64>,
     pub(super) sampler: Sampler,
+    pub(super) former: Former,
     pub(super) counts: Counts,
     /// What is left of it goes on without us.
     pub(super) letting_go: bool,
@@ -107,6 +109,7 @@ impl Run {
             ending: false,
             exiting_since_ns: None,
             sampler: Sampler::default(),
+            former: Former::default(),
             counts: Counts::before(census),
             letting_go: false,
             stopped_ns: 0,

@@ -213,8 +213,44 @@ fn a_jump_through_a_freed_block_is_a_use_after_free() {
     assert_eq!((jump(true).as_str(), jump(false).as_str()), ("use-after-free", "unknown"));
 }
 
+/// Something was mapped where the fault is.
+fn former(crash: Crash, permissions: &str) -> Crash {
+    change(crash, |crash| crash.former = Some(mapping(START, END, permissions, "/opt/plugin.so")))
+}
+
+fn code_unloaded() -> RuleCases {
+    let at = START + 0x40;
+    let jump = |signal| change(fault(signal, 1, at), |crash| set_pc(crash, at));
+    RuleCases {
+        rule: "code-unloaded",
+        fires: crashed(former(jump(SEGV), "r-xp")),
+        twins: vec![
+            crashed(jump(SEGV)),
+            crashed(former(fault(SEGV, 1, at), "r-xp")),
+            crashed(former(jump(BUS), "r-xp")),
+        ],
+    }
+}
+
+fn unmapped_memory() -> RuleCases {
+    let at = START + 0x40;
+    RuleCases {
+        rule: "unmapped-memory",
+        fires: crashed(former(fault(SEGV, 1, at), "rw-p")),
+        twins: vec![
+            // A reservation that nobody may touch is no memory.
+            crashed(former(fault(SEGV, 1, at), "---p")),
+            crashed(former(fault(SEGV, 2, at), "rw-p")),
+            crashed(former(fault(BUS, 1, at), "rw-p")),
+            crashed(former(change(fault(SEGV, 1, at), |crash| set_pc(crash, at)), "rw-p")),
+        ],
+    }
+}
+
 pub(crate) fn cases() -> Vec<RuleCases> {
     let mut cases = vec![
+        code_unloaded(),
+        unmapped_memory(),
         freed_block(),
         null_call(),
         wild_return(),
