@@ -169,7 +169,16 @@ fn captured(observation: &Observation, crash: &Crash, context: &Context<'_>) -> 
     finding.evidence.extend(blind_lines(crash));
     add_names(&mut finding, &facts);
     finding.step = step;
-    seal(finding, &in_flight, &steps)
+    // Whether a mapping was seen before it went is chance: the same bug has one identity.
+    finding.class = class_without_former(&facts).to_owned();
+    Finding { class: class.to_owned(), ..seal(finding, &in_flight, &steps) }
+}
+
+/// The class by what every run shows.
+fn class_without_former(facts: &Facts<'_>) -> &'static str {
+    let crash = facts.crash.map(|crash| Crash { former: None, ..crash.clone() });
+    let facts = Facts { crash: crash.as_ref(), ..*facts };
+    decide(CRASH_RULES, &facts).map_or("unknown", |decision| decision.class)
 }
 
 /// What the class is about, by name.

@@ -247,6 +247,17 @@ fn unmapped_memory() -> RuleCases {
     }
 }
 
+/// Whether somebody looked in time is chance, and no part of what the bug is.
+#[test]
+fn a_former_mapping_changes_the_class_and_not_the_identity() {
+    let seen = unmapped_memory().fires.finding();
+    let mut case = unmapped_memory().fires;
+    case.observation.crash.as_mut().unwrap().former = None;
+    let unseen = case.finding();
+    assert_eq!((seen.class.as_str(), unseen.class.as_str()), ("use-after-free", "unknown"));
+    assert_eq!(seen.id, unseen.id);
+}
+
 pub(crate) fn cases() -> Vec<RuleCases> {
     let mut cases = vec![
         code_unloaded(),
