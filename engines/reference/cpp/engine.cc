@@ -1,4 +1,5 @@
 // The lifecycle. Each defect is one `if` that chooses another order, bound, lock or lifetime.
+// `death: NAME` marks a line in which a defect shows, for harness/cli/tests/command/defects.rs.
 #include "engine.h"
 
 #include <fcntl.h>
@@ -29,14 +30,14 @@ constexpr std::size_t kBlock = 1280;  // tokens that wait for the digest
 
 // The prompt as the network reads it. By halves: a long one could be shared out.
 void fold_range(std::vector<std::uint8_t>& prompt, std::size_t first, std::size_t last,
-                bool misses_empty) {
+                bool misses_empty) {  // death: fold
   if (last - first == 1) {
     prompt[first] = fold(prompt[first]);
     return;
   }
   if (first == last && !misses_empty) return;
   const std::size_t middle = first + (last - first) / 2;
-  fold_range(prompt, first, middle, misses_empty);
+  fold_range(prompt, first, middle, misses_empty);  // death: fold
   fold_range(prompt, middle, last, misses_empty);
 }
 
@@ -266,10 +267,10 @@ Produced Engine::run(Lease& lease, std::uint64_t count, const std::vector<std::u
   }
   for (std::size_t at = 0; at < filled; ++at) digest.add(block[at]);
   return {digest.value(), count};
-}
+}  // death: free
 
 void Engine::check_cancelled(std::uint64_t epoch) const {
-  if (cancel_epoch_.load() != epoch || exiting_.load()) throw Cancelled();
+  if (cancel_epoch_.load() != epoch || exiting_.load()) throw Cancelled();  // death: cancel
 }
 
 Produced Engine::export_model(int fd, std::uint64_t milliseconds) {

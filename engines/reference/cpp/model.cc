@@ -127,7 +127,7 @@ void Model::widen(const MappedFile& file) {
   for (std::size_t index = 0; index < built_; ++index) {
     const Tensor& tensor = tensors_[index];
     for (std::size_t at = 0; at < tensor.rows * tensor.columns; ++at)
-      tensor.weights[at] = static_cast<std::int8_t>(*data++);
+      tensor.weights[at] = static_cast<std::int8_t>(*data++);  // death: widen
   }
 }
 
@@ -214,7 +214,7 @@ std::vector<std::uint8_t> Model::encode() const {
 }
 
 void Model::unlink_tensor(Tensor& tensor) {
-  tensor.previous->next = tensor.next;
+  tensor.previous->next = tensor.next;  // death: unlink
   tensor.next->previous = tensor.previous;
   ledger_.release(Resource::tensor, tensor.ledger_id);
 }

@@ -33,11 +33,11 @@ void Periodic::work() {
   std::unique_lock lock(mutex_);
   while (!stopping_) {
     lock.unlock();
-    turn();
+    turn();  // death: turn
     lock.lock();
     changed_.wait_for(lock, kPeriod, [this] { return stopping_; });
   }
-  turn();
+  turn();  // death: turn
 }
 
 Monitor::Monitor(const Ledger& ledger, std::uint64_t parent,

@@ -49,7 +49,7 @@ void Pool::stop() noexcept {
       worker.thread.join();
     }
   }
-  workers_.clear();
+  workers_.clear();  // death: forget
   running_.store(false, std::memory_order_release);
   std::lock_guard lock(mutex_);
   stopping_ = options_.defects.worker_outlives_engine;
@@ -80,7 +80,7 @@ void Pool::work(std::size_t index, WorkerStatistics& statistics) {
       statistics.rows += take_chunk(*queue_.front(), lock);
     }
   }
-  retire(statistics);
+  retire(statistics);  // death: retire
 }
 
 void Pool::run(std::size_t rows, std::size_t chunk, const Body& body) {

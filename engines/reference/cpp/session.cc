@@ -38,7 +38,7 @@ Session& SessionStore::make(std::size_t capacity) {
 
 void SessionStore::clear() {
   for (Session* session : all_) {
-    session->closed = session->position;
+    session->closed = session->position;  // death: close
     ledger_.release(Resource::session, session->ledger_id);
   }
   all_.clear();

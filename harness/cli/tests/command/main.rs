@@ -16,6 +16,7 @@
 mod census;
 mod classes;
 mod core;
+mod defects;
 mod errors;
 mod exec;
 mod files;
@@ -66,6 +67,7 @@ fn main() -> ExitCode {
         usage::CASES,
     ];
     let mut trials: Vec<Trial> = cases.concat().into_iter().map(trial).collect();
+    trials.extend(defects::trials());
     trials.extend(junit::trials());
     trials.extend(llama::trials());
     trials.extend(healthy::trials());

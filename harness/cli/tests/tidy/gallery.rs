@@ -8,13 +8,25 @@ use std::path::Path;
 use libtest_mimic::Failed;
 
 use crate::rule::{Violation, numbered, words};
+use crate::tree::{File, read_tree};
 
 const FOLDERS: [&str; 2] = ["harness/core/", "harness/sys/"];
 /// A shorter name counts as a whole word only.
 const PART_LETTERS_MIN: usize = 5;
 
+/// The lines of a tree that name a package of the gallery.
+pub(crate) fn violations(root: &Path, gallery: &Path) -> Result<Vec<String>, Failed> {
+    let names = read_names(gallery)?;
+    let files = read_tree(root)?;
+    let of_file = |file: &File| {
+        let found = check(&names, &file.path, &file.text);
+        found.into_iter().map(|violation| violation.at(&file.path)).collect::<Vec<_>>()
+    };
+    Ok(files.iter().flat_map(of_file).collect())
+}
+
 /// The packages that the gallery's cases install.
-pub(crate) fn read_names(folder: &Path) -> Result<BTreeSet<String>, Failed> {
+fn read_names(folder: &Path) -> Result<BTreeSet<String>, Failed> {
     let mut names = BTreeSet::new();
     for case in std::fs::read_dir(folder)? {
         match std::fs::read_to_string(case?.path().join("requirements.txt")) {
@@ -44,7 +56,7 @@ fn packages(line: &str) -> Vec<String> {
 }
 
 /// The lines of core and sys that name a package.
-pub(crate) fn check(names: &BTreeSet<String>, path: &str, text: &str) -> Vec<Violation> {
+fn check(names: &BTreeSet<String>, path: &str, text: &str) -> Vec<Violation> {
     if !FOLDERS.iter().any(|folder| path.starts_with(folder)) {
         return Vec::new();
     }
@@ -87,4 +99,38 @@ pub(crate) fn hold_samples() -> Result<(), Failed> {
         }
     }
     Ok(())
+}
+
+/// A tree with one more line in it, of the harness's two kinds, and elsewhere.
+pub(crate) fn hold_sample_tree() -> Result<(), Failed> {
+    let place = tempfile::tempdir()?;
+    let write = |path: &str, text: &str| {
+        let path = place.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap_or(place.path()))?;
+        std::fs::write(path, text)
+    };
+    write("gallery/README.md", "one-two==1\n")?;
+    write("gallery/case/requirements.txt", "one-two==1.2\n")?;
+    write("gallery/other/case.json", "{}")?;
+    let found = || violations(&place.path().join("tree"), &place.path().join("gallery"));
+    for folder in ["harness/core/src/diagnose", "harness/sys/src", "harness/cli/src"] {
+        write(&format!("tree/{folder}/a.rs"), "//! Nobody.\n")?;
+    }
+    if !found()?.is_empty() {
+        return Err(format!("sees a package in {:?}", found()?).into());
+    }
+    for folder in ["harness/core/src/diagnose", "harness/sys/src", "harness/cli/src"] {
+        write(&format!("tree/{folder}/a.rs"), "//! Nobody.\nif module == \"libone_two.so\" {\n")?;
+    }
+    let wrong = ": names one-two, a package of the gallery";
+    let expected =
+        ["core/src/diagnose", "sys/src"].map(|path| format!("harness/{path}/a.rs:2{wrong}"));
+    if found()? != expected {
+        return Err(format!("found {:?} instead of {expected:?}", found()?).into());
+    }
+    std::fs::remove_file(place.path().join("gallery/case/requirements.txt"))?;
+    match found() {
+        Err(_) => Ok(()),
+        Ok(_) => Err("a gallery without packages passes for one that nobody names".into()),
+    }
 }

@@ -40,6 +40,7 @@ fn main() -> ExitCode {
         trials.push(Trial::test(format!("tree-{}", rule.name), || hold_tree(rule)));
     }
     trials.push(Trial::test("samples-gallery", gallery::hold_samples));
+    trials.push(Trial::test("samples-gallery-tree", gallery::hold_sample_tree));
     trials.push(gallery_trial(&root().join("../shared/gallery")));
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
@@ -48,15 +49,8 @@ fn main() -> ExitCode {
 fn gallery_trial(folder: &Path) -> Trial {
     let missing = !folder.is_dir();
     let folder = folder.to_owned();
-    Trial::test("tree-gallery", move || {
-        let names = gallery::read_names(&folder)?;
-        let files = read_tree(&root())?;
-        report(files.iter().flat_map(|file| {
-            let found = gallery::check(&names, &file.path, &file.text);
-            found.into_iter().map(|violation| violation.at(&file.path))
-        }))
-    })
-    .with_ignored_flag(missing)
+    Trial::test("tree-gallery", move || report(gallery::violations(&root(), &folder)?.into_iter()))
+        .with_ignored_flag(missing)
 }
 
 fn hold_samples(rule: &Rule) -> Result<(), Failed> {

@@ -8,7 +8,7 @@ use super::facts::Facts;
 use super::rule::Seen;
 use super::signals;
 use super::signs::line;
-use crate::observe::{Crash, Location, Thread};
+use crate::observe::{Crash, FrameRecord, Location, Thread};
 
 /// Functions of the C library, the loader and interpreters that run a program's last code. (POSIX
 /// exit; the C++ ABI, 3.3.5; glibc elf/dl-fini.c; CPython, Py_FinalizeEx.)
@@ -32,6 +32,7 @@ const THROWS: [&str; 6] = [
     "_Unwind_Resume_or_Rethrow",
     "_Unwind_Resume",
 ];
+const TERMINATE: &str = "std::terminate";
 const FORCED_UNWIND: &str = "_Unwind_ForcedUnwind";
 const ASSERTS: [&str; 5] = [
     "__assert_fail",
@@ -42,18 +43,22 @@ const ASSERTS: [&str; 5] = [
 ];
 const PURE: [&str; 2] = ["__cxa_pure_virtual", "__cxa_deleted_virtual"];
 
-/// The places that led to the death, innermost first; `None` where no module holds the place.
-pub(crate) fn frames<'a>(facts: &Facts<'a>) -> Vec<Option<&'a Location>> {
-    let Some(crash) = facts.crash else { return Vec::new() };
-    let own = crash.threads.iter().find(|thread| thread.tid == crash.victim.tid);
+/// The frames that led to the death, innermost first.
+fn proven<'a>(facts: &Facts<'a>) -> impl Iterator<Item = &'a FrameRecord> {
+    let crash = facts.crash;
+    let own = crash.and_then(|it| it.threads.iter().find(|thread| thread.tid == it.victim.tid));
     let stack = own.and_then(|own| own.stack.known());
     let frames = stack.map(|stack| stack.frames.as_slice()).unwrap_or_default();
-    let proven = frames.iter().take_while(|frame| !frame.doubtful && !frame.signal_trampoline);
-    proven.map(|frame| frame.location.known()).collect()
+    frames.iter().take_while(|frame| !frame.doubtful && !frame.signal_trampoline)
+}
+
+/// The same as places; `None` where no module holds the place.
+fn frames<'a>(facts: &Facts<'a>) -> Vec<Option<&'a Location>> {
+    proven(facts).map(|frame| frame.location.known()).collect()
 }
 
 /// A function's name without its parameters.
-pub(crate) fn name(location: &Location) -> Option<&str> {
+fn name(location: &Location) -> Option<&str> {
     let function = location.function.as_deref()?;
     // `operator()` and `(anonymous namespace)` are no parameters, and no runtime's entries either.
     Some(function.split('(').next().unwrap_or(function))
@@ -108,9 +113,21 @@ pub(crate) fn panics(facts: &Facts<'_>) -> Option<Seen> {
 /// out, the search for a handler ends the process by itself (libsupc++/eh_personality.cc).
 fn terminate<'a>(facts: &Facts<'a>) -> Option<Vec<&'a Location>> {
     let frames = frames(facts);
-    let called = find(&frames, &["std::terminate"]).map(|at| at + 1);
+    let called = find(&frames, &[TERMINATE]).map(|at| at + 1);
     let at = called.or_else(|| find(&frames, &["__gxx_personality_v0"]))?;
     Some(frames.into_iter().skip(at).map_while(|frame| frame).collect())
+}
+
+/// The function that called `std::terminate`: one that is inlined there, or the frame's own.
+fn caller_of_terminate<'a>(facts: &Facts<'a>) -> Option<&'a str> {
+    // libstdc++ puts a function of its own around the call (bits/c++config.h).
+    const AROUND: &str = "std::__terminate()";
+    let at = find(&frames(facts), &[TERMINATE])?;
+    let frame = proven(facts).nth(at + 1)?;
+    let inlined = frame.source.iter().filter(|source| source.inlined);
+    let mut inlined = inlined.filter_map(|source| source.function.as_deref());
+    let own = || frame.location.known().and_then(|location| location.function.as_deref());
+    inlined.find(|function| *function != AROUND).or_else(own)
 }
 
 fn throws_by<'a>(outwards: &[&'a Location], wanted: &[&str]) -> Option<&'a str> {
@@ -150,8 +167,7 @@ pub(crate) fn is_unwound_by_force(facts: &Facts<'_>) -> Option<Seen> {
 
 /// `std::terminate` called by the destructor of a thread object, or by an assignment to it.
 pub(crate) fn drops_a_thread(facts: &Facts<'_>) -> Option<Seen> {
-    let outwards = terminate(facts)?;
-    let function = outwards.first()?.function.as_deref()?;
+    let function = caller_of_terminate(facts)?;
     let of_thread = function.strip_prefix("std::").map(|rest| {
         let rest = rest.strip_prefix("__1::").unwrap_or(rest);
         rest.starts_with("thread::~thread") || rest.starts_with("thread::operator=")

@@ -7,9 +7,9 @@ use hotfire_plan::model::{Operation, Phase};
 use super::accesses::access_words;
 use super::calls::leaving;
 use super::code::Code;
-use super::culprit::{culprit, file_name, is_of_standard_library, is_runtime};
+use super::culprit::{file_name, first_culprit, is_runtime};
 use super::facts::{Context, Facts};
-use super::finding::{Culprit, Evidence, Finding, FindingException, FindingStep, FindingVictim};
+use super::finding::{Evidence, Finding, FindingException, FindingStep, FindingVictim};
 use super::handlers::handler_lines;
 use super::rule::decide;
 use super::rules::CRASH_RULES;
@@ -119,20 +119,6 @@ fn is_at_exit(crash: &Crash, steps: &Steps<'_>) -> bool {
     }
     steps.stage() == Some(HostStage::Exiting)
         && (crash.victim.is_child || crash.time_ns > steps.last_end_ns())
-}
-
-/// The innermost frame of the crashing thread that is somebody's; without a stack, its place.
-fn first_culprit(crash: &Crash, context: &Context<'_>) -> Option<Culprit> {
-    let own = crash.threads.iter().find(|thread| thread.tid == crash.victim.tid);
-    let stack = own.and_then(|own| own.stack.known());
-    let frames = stack.map(|stack| stack.frames.as_slice()).unwrap_or_default();
-    let trusted = frames.iter().take_while(|frame| !frame.doubtful);
-    let places = trusted.filter_map(|frame| frame.location.known());
-    let culprits: Vec<Culprit> = places.filter_map(|location| culprit(location, context)).collect();
-    // Templates of the standard library are compiled into whoever uses them.
-    let is_own = |one: &&Culprit| !one.function.as_deref().is_some_and(is_of_standard_library);
-    let place = || crash.location.known().and_then(|location| culprit(location, context));
-    culprits.iter().find(is_own).or(culprits.first()).cloned().or_else(place)
 }
 
 fn captured(observation: &Observation, crash: &Crash, context: &Context<'_>) -> Finding {

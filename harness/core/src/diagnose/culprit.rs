@@ -4,7 +4,7 @@
 
 use super::facts::Context;
 use super::finding::Culprit;
-use crate::observe::Location;
+use crate::observe::{Crash, FrameRecord, Location, SourceRecord};
 
 /// File names that begin so are the C library, the loader, language runtimes, allocators or
 /// interpreters: a crash there is a victim's frame.
@@ -72,6 +72,14 @@ const RUNTIME_ENTRIES: &[&str] = &[
     "std::__throw_",
 ];
 
+/// What libstdc++ makes of a callable: code that is instantiated for its type, the last argument of
+/// the template (bits/std_function.h), and calls it. It is inlined there, so that no frame has its
+/// name.
+const CALLER: (&str, &str) = ("std::_Function_handler<", ">::_M_invoke(");
+
+/// Folders in which compilers keep the standard libraries' source.
+const STANDARD_FOLDERS: &[&str] = &["/c++/", "/rustc/"];
+
 /// The file name of a module's path.
 pub(crate) fn file_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
@@ -116,8 +124,72 @@ fn is_engines(function: &str, kinds: &[&str]) -> bool {
     !HOST_NAMESPACES.contains(&first) || is_kind(first) || second.is_some_and(is_kind)
 }
 
+/// The innermost frame of the crashing thread that is somebody's; without a stack, its place.
+pub(crate) fn first_culprit(crash: &Crash, context: &Context<'_>) -> Option<Culprit> {
+    let own = crash.threads.iter().find(|thread| thread.tid == crash.victim.tid);
+    let stack = own.and_then(|own| own.stack.known());
+    let frames = stack.map(|stack| stack.frames.as_slice()).unwrap_or_default();
+    let trusted = frames.iter().take_while(|frame| !frame.doubtful);
+    let culprits: Vec<Culprit> =
+        trusted.filter_map(|frame| culprit_of_frame(frame, context)).collect();
+    // Templates of the standard library are compiled into whoever uses them.
+    let is_own = |one: &&Culprit| !one.function.as_deref().is_some_and(is_of_standard_library);
+    let place = || crash.location.known().and_then(|location| culprit(location, context));
+    culprits.iter().find(is_own).or(culprits.first()).cloned().or_else(place)
+}
+
+fn culprit_of_frame(frame: &FrameRecord, context: &Context<'_>) -> Option<Culprit> {
+    let location = frame.location.known()?;
+    let callable = location.function.as_deref().and_then(callable);
+    let callable = callable.map(|name| Location {
+        function: Some(name.to_owned()),
+        function_start: None,
+        ..location.clone()
+    });
+    // Whoever called it is in the same module.
+    let culprit = culprit(callable.as_ref().unwrap_or(location), context)?;
+    let source = frame.source.iter().rev().find(|source| !is_of_standard_source(source));
+    Some(match source {
+        Some(source) => Culprit { file: source.file.clone(), line: source.line, ..culprit },
+        None => culprit,
+    })
+}
+
+/// The lambda that a function of the standard library is made to call.
+fn callable(function: &str) -> Option<&str> {
+    let rest = function.strip_prefix(CALLER.0)?;
+    let callable = last_argument(rest.get(..rest.rfind(CALLER.1)?)?);
+    // Of a pointer to a function, the type is not the name.
+    (callable.contains("::{lambda(") && callable.ends_with('}')).then_some(callable)
+}
+
+/// Behind the last comma that is in no bracket.
+fn last_argument(arguments: &str) -> &str {
+    let mut depth = 0_i32;
+    let mut start = 0;
+    for (at, letter) in arguments.char_indices() {
+        match letter {
+            '<' | '(' | '{' | '[' => depth += 1,
+            '>' | ')' | '}' | ']' => depth -= 1,
+            ',' if depth == 0 => start = at + 1,
+            _ => {}
+        }
+    }
+    arguments.get(start..).unwrap_or(arguments).trim_start()
+}
+
+fn is_of_standard_source(source: &SourceRecord) -> bool {
+    let file = source.file.as_deref();
+    file.is_none_or(|file| STANDARD_FOLDERS.iter().any(|folder| file.contains(folder)))
+}
+
+/// The name without what the compiler adds where it moves a part of a function elsewhere.
+fn whole_function(function: &str) -> String {
+    function.split(" [clone ").next().unwrap_or(function).to_owned()
+}
+
 /// Whose code it is; `None` where the place is in a runtime or in the harness.
-pub(crate) fn culprit(location: &Location, context: &Context<'_>) -> Option<Culprit> {
+fn culprit(location: &Location, context: &Context<'_>) -> Option<Culprit> {
     if is_runtime(&location.module) {
         return None;
     }
@@ -132,7 +204,9 @@ pub(crate) fn culprit(location: &Location, context: &Context<'_>) -> Option<Culp
     }
     Some(Culprit {
         module: module.to_owned(),
-        function: location.function.clone(),
+        function: location.function.as_deref().map(whole_function),
+        file: None,
+        line: None,
         build_id: location.build_id.clone(),
         function_start: match (&location.function, location.function_start) {
             (None, Some(start)) => Some(format!("{start:#x}")),
@@ -144,6 +218,7 @@ pub(crate) fn culprit(location: &Location, context: &Context<'_>) -> Option<Culp
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::observe::{Fact, FoundBy};
 
     fn place(module: &str, function: Option<&str>) -> Location {
         Location {
@@ -194,6 +269,54 @@ mod tests {
             assert_eq!(culprit(&place("/t/hotfire", Some(function)), host), None, "{function}");
         }
         assert_eq!(culprit(&place("/t/hotfire", None), host), None);
+    }
+
+    #[test]
+    fn a_lambda_is_known_by_what_calls_it() {
+        let invoke = |handler: &str| format!("std::_Function_handler<{handler}>::_M_invoke(int&&)");
+        let lambda = "ref::(anonymous namespace)::f(A<int, 2>&, char)::{lambda(std::pair<int, int>, long)#1}";
+        let own = invoke(&format!("void (std::pair<int, int>, long), {lambda}"));
+        assert_eq!(callable(&own), Some(lambda));
+        for other in [
+            "void (int), void (*)(int)",
+            "int (), ref::Adder",
+            "int (), std::_Bind<ref::f()::{lambda()#1} ()>",
+        ] {
+            assert_eq!(callable(&invoke(other)), None, "{other}");
+        }
+        assert_eq!(callable(&format!("ref::sort<{lambda}>(int*)")), None);
+    }
+
+    #[test]
+    fn lines_are_those_of_the_function_itself() {
+        let source = |file: &str, line, inlined| SourceRecord {
+            function: None,
+            file: Some(file.to_owned()),
+            line: Some(line),
+            inlined,
+        };
+        let line = |function: &str, source: Vec<SourceRecord>| {
+            let frame = FrameRecord {
+                pc: 0x1000,
+                found_by: FoundBy::UnwindInfo,
+                doubtful: false,
+                signal_trampoline: false,
+                location: Fact::Known(place("/x/libengine.so", Some(function))),
+                source,
+            };
+            let program = hotfire_plan::Program::default();
+            let context = Context { program: &program, ledger_used: true, host_module: None };
+            culprit_of_frame(&frame, &context).unwrap().line
+        };
+        let header = "/usr/include/c++/12/bits/stl_vector.h";
+        let inlined = || vec![source(header, 7, true), source("/e/a.cc", 5, true)];
+        assert_eq!(
+            line("e::f()", [inlined(), vec![source("/e/b.cc", 3, false)]].concat()),
+            Some(3)
+        );
+        // What is the engine's in a function of the standard library is inlined there.
+        assert_eq!(line("std::f()", [inlined(), vec![source(header, 9, false)]].concat()), Some(5));
+        assert_eq!(line("e::f()", Vec::new()), None);
     }
 
     #[test]

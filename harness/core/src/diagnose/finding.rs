@@ -114,6 +114,12 @@ pub struct Culprit {
     /// The function, where known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub function: Option<String>,
+    /// The source file of that function, as at its compilation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// The line there, from 1: of the function itself, also where another one is inlined.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
     /// The module's build-id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub build_id: Option<String>,

@@ -76,16 +76,44 @@ pub(crate) fn violations(ledger: &LedgerRecord, ended_regularly: bool) -> Vec<St
     }
     let mut replay = Replay::default();
     for entry in &ledger.events {
-        if entry.acquired {
-            replay.acquire(entry);
-        } else {
-            replay.release(entry);
-        }
+        replay.take(entry);
     }
     if ended_regularly {
         replay.end();
     }
     replay.violations
+}
+
+/// What had been acquired and released up to this time; `None` where events were overwritten.
+fn replayed(ledger: &LedgerRecord, time_ns: u64) -> Option<(Replay<'_>, Option<&LedgerEntry>)> {
+    if u64::try_from(ledger.events.len()).ok() != Some(ledger.total) {
+        return None;
+    }
+    let mut replay = Replay::default();
+    let mut last = None;
+    for entry in ledger.events.iter().filter(|entry| entry.time_ns <= time_ns) {
+        replay.take(entry);
+        last = Some(entry);
+    }
+    Some((replay, last))
+}
+
+/// Something that is in use while what it belongs to has been released.
+pub(crate) fn widow(ledger: &LedgerRecord, time_ns: u64) -> Option<String> {
+    let (replay, _) = replayed(ledger, time_ns)?;
+    let ((child, id), (parent, parent_id)) = replay.widowed.first_key_value()?;
+    Some(format!("{parent} {parent_id:#x} was released while its {child} {id:#x} was in use"))
+}
+
+/// The release that was under way, the last event, where the same thing was released before.
+pub(crate) fn second_release(ledger: &LedgerRecord, time_ns: u64) -> Option<String> {
+    let (replay, last) = replayed(ledger, time_ns)?;
+    let text = twice((last?.resource.as_str(), last?.id));
+    (replay.violations.last() == Some(&text)).then_some(text)
+}
+
+fn twice((resource, id): Key<'_>) -> String {
+    format!("{resource} {id:#x} was released twice")
 }
 
 /// One acquired thing. Two things may have one id (an object and its first member share an
@@ -103,6 +131,14 @@ struct Replay<'a> {
 }
 
 impl<'a> Replay<'a> {
+    fn take(&mut self, entry: &'a LedgerEntry) {
+        if entry.acquired {
+            self.acquire(entry);
+        } else {
+            self.release(entry);
+        }
+    }
+
     fn acquire(&mut self, entry: &'a LedgerEntry) {
         let key = (entry.resource.as_str(), entry.id);
         self.live.insert(key, entry.parent);
@@ -116,7 +152,7 @@ impl<'a> Replay<'a> {
         if self.live.remove(&key).is_none() {
             // A release without an acquire: an engine that reports only some of them.
             if self.released.contains_key(&key) {
-                self.violations.push(format!("{} {:#x} was released twice", key.0, key.1));
+                self.violations.push(twice(key));
             }
             return;
         }
@@ -185,6 +221,24 @@ mod tests {
         assert_eq!(violations(&never, false), Vec::<String>::new(), "it may still come");
         let twice = with(&[event(3, false, "tensor", (2, 0)), event(4, false, "tensor", (2, 0))]);
         assert_eq!(violations(&twice, true), ["tensor 0x2 was released twice"]);
+    }
+
+    #[test]
+    fn what_was_wrong_at_a_moment_is_known() {
+        let parent_first = with(&[event(3, false, "engine", (1, 0))]);
+        let text = "engine 0x1 was released while its tensor 0x2 was in use";
+        assert_eq!(widow(&parent_first, 3).as_deref(), Some(text));
+        assert_eq!((widow(&parent_first, 2), widow(&with(&[]), 9)), (None, None));
+        let twice = [event(3, false, "tensor", (2, 0)), event(4, false, "tensor", (2, 0))];
+        let again = second_release(&with(&twice), 9);
+        assert_eq!(again.as_deref(), Some("tensor 0x2 was released twice"));
+        assert_eq!(second_release(&with(&twice), 3), None);
+        // It has returned, and something else was done since.
+        let later = with(&[twice.to_vec(), vec![event(5, false, "engine", (1, 0))]].concat());
+        assert_eq!(second_release(&later, 9), None);
+        let mut cut = parent_first;
+        cut.total += 1;
+        assert_eq!(widow(&cut, 9), None);
     }
 
     #[test]

@@ -37,6 +37,26 @@ macro_rules! abort_rule {
 /// Rules about deaths by a signal.
 pub const CRASH_RULES: &[Rule] = &[
     Rule {
+        name: "use-after-destruction",
+        class: "use-after-destruction",
+        text: "a thread still ran while the process destroyed what it uses",
+        signs: &[
+            sign("runs-on", calls::runs_on_while_leaving),
+            sign("memory-fault", signs::is_memory_fault),
+            sign("raised-by-kernel", signs::is_raised_by_kernel),
+        ],
+    },
+    Rule {
+        name: "released-twice",
+        class: "double-free",
+        text: "something was released that had been released before",
+        signs: &[
+            sign("releases-twice", signs::releases_twice),
+            sign("memory-fault", signs::is_memory_fault),
+            sign("raised-by-kernel", signs::is_raised_by_kernel),
+        ],
+    },
+    Rule {
         name: "use-after-free",
         class: "use-after-free",
         text: "memory was used after its release",
@@ -87,11 +107,11 @@ pub const CRASH_RULES: &[Rule] = &[
         ],
     },
     Rule {
-        name: "use-after-destruction",
-        class: "use-after-destruction",
-        text: "a thread still ran while the process destroyed what it uses",
+        name: "owner-released",
+        class: "use-after-free",
+        text: "something was used whose owner had been released",
         signs: &[
-            sign("runs-on", calls::runs_on_while_leaving),
+            sign("owner-released", signs::has_widow),
             sign("memory-fault", signs::is_memory_fault),
             sign("raised-by-kernel", signs::is_raised_by_kernel),
         ],

@@ -8,7 +8,6 @@ use hotfire_plan::model::{Operation, Phase};
 use sha2::{Digest as _, Sha256};
 
 use super::code::Code;
-use super::culprit::first_namespace;
 use super::finding::{Finding, FindingStep, Signature};
 use super::steps::Steps;
 
@@ -81,14 +80,13 @@ pub(crate) fn seal(mut finding: Finding, in_flight: &[FindingStep], steps: &Step
     finding
 }
 
+/// Without parameters; `(anonymous namespace)` is none.
 fn bare_function(function: &str) -> &str {
-    // `(anonymous namespace)::f(int)` begins with a parenthesis that is no parameter list.
-    let start = usize::from(first_namespace(function).is_some() && function.starts_with('('));
-    let open = function.get(start..).and_then(|rest| match start {
-        0 => rest.find('('),
-        _ => rest.find(")::").and_then(|end| rest.get(end..)?.find('(').map(|at| at + end)),
+    let parameters = function.match_indices('(').find(|(at, _)| {
+        let rest = function.get(*at..).unwrap_or_default();
+        !rest.starts_with("(anonymous namespace)") && *at > 0
     });
-    open.and_then(|at| function.get(..at + start)).unwrap_or(function)
+    parameters.and_then(|(at, _)| function.get(..at)).unwrap_or(function)
 }
 
 /// The first 16 hex digits of the SHA-256 of the lines.
@@ -115,6 +113,10 @@ mod tests {
     fn parameters_are_left_out() {
         assert_eq!(bare_function("a::B::f(int, char)"), "a::B::f");
         assert_eq!(bare_function("(anonymous namespace)::f(int)"), "(anonymous namespace)::f");
+        assert_eq!(
+            bare_function("a::(anonymous namespace)::f(int)"),
+            "a::(anonymous namespace)::f"
+        );
         assert_eq!(bare_function("plain"), "plain");
     }
 }

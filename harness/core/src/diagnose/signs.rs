@@ -221,6 +221,16 @@ pub(crate) fn is_in_live_range(facts: &Facts<'_>) -> Option<Seen> {
     Some(line("ledger", text))
 }
 
+/// Something was in use whose owner had been released.
+pub(crate) fn has_widow(facts: &Facts<'_>) -> Option<Seen> {
+    Some(line("ledger", ledger::widow(facts.ledger?, facts.crash?.time_ns)?))
+}
+
+/// What was being released had been released before.
+pub(crate) fn releases_twice(facts: &Facts<'_>) -> Option<Seen> {
+    Some(line("ledger", ledger::second_release(facts.ledger?, facts.crash?.time_ns)?))
+}
+
 pub(crate) fn is_endless_wait(facts: &Facts<'_>) -> Option<Seen> {
     let stall = facts.observation.stall.as_ref()?;
     (stall.reason == StallReason::EndlessWait).then(|| {

@@ -77,7 +77,9 @@ impl LineReader {
         }
         let deadline_ns = monotonic_ns() + TIME_NS_MAX;
         let mut failures = Vec::new();
-        for (file, addresses) in asked {
+        let (own, systems): (Vec<_>, Vec<_>) =
+            asked.into_iter().partition(|((path, _), _)| !is_of_system(path));
+        for (file, addresses) in own.into_iter().chain(systems) {
             let addresses: Vec<u64> = addresses.into_iter().collect();
             let (path, build_id) = file.clone();
             let request = LineRequest { path, build_id, addresses: addresses.clone() };
@@ -120,6 +122,12 @@ impl LineReader {
     pub fn rest(&mut self) {
         self.helper = None;
     }
+}
+
+/// The system's libraries have large debug information and tell least of whoever uses them: they are
+/// looked up in what time is left.
+fn is_of_system(path: &str) -> bool {
+    ["/lib", "/usr/lib"].iter().any(|folder| path.starts_with(folder))
 }
 
 /// The frames of all stacks, those of the threads that matter first, with whether each one's

@@ -1,6 +1,6 @@
 //! Rules that read the stack: where they fire without a line of text, and their twins.
 
-use hotfire_core::observe::{Crash, Exception, Fact};
+use hotfire_core::observe::{Crash, Exception, Fact, SourceRecord};
 
 use crate::build::{CHILD, Case, standing_in, with_stack};
 use crate::rules::{ABRT, RuleCases, SEGV, TERM, change, crashed, fault, sent};
@@ -128,6 +128,30 @@ fn a_stack_that_contradicts_a_line_wins() {
     let own = [("libengine.so", "engine::log_and_abort()")];
     let case = crashed(aborted(&own)).saying("Assertion `n > 0' failed.");
     assert_eq!(case.finding().class, "assertion", "such a line is printed before abort()");
+}
+
+/// At -O2 the destructor has no frame of its own.
+#[test]
+fn an_inlined_destructor_of_a_thread_is_seen() {
+    let inlined = |functions: &[&str]| {
+        change(aborted(&[TERMINATE, ("libengine.so", "engine::Pool::stop()")]), |crash| {
+            if let Fact::Known(stack) = &mut crash.threads[0].stack {
+                let functions = functions.iter().map(|function| SourceRecord {
+                    function: Some((*function).to_owned()),
+                    inlined: true,
+                    file: None,
+                    line: None,
+                });
+                stack.frames[3].source = functions.collect();
+            }
+        })
+    };
+    let destructor = "std::thread::~thread()";
+    let told = class(inlined(&["std::__terminate()", destructor, "engine::Worker::~Worker()"]));
+    assert_eq!(told, "thread-not-joined");
+    assert_eq!(class(inlined(&[])), "unknown");
+    // Somebody's own call, inlined into what is inlined into the destructor.
+    assert_eq!(class(inlined(&["engine::give_up()", destructor])), "unknown");
 }
 
 /// Many libraries have the C++ runtime linked in, some of them without names.

@@ -2,7 +2,7 @@
 //! is superfluous: without it, a twin would be.
 
 use hotfire_core::diagnose::{CRASH_RULES, Facts, HANG_RULES, LEAK_RULES, Rule};
-use hotfire_core::observe::{Crash, Fact, StallReason, Wait};
+use hotfire_core::observe::{Crash, Fact, LedgerEntry, StallReason, Wait};
 
 use crate::build::{
     CHILD, CRASH_NS, Case, PC, SP, crash, healthy, held_lock, ledger_event, lock, mapping, thread,
@@ -224,6 +224,48 @@ fn unmapped_under_its_owner() -> RuleCases {
     }
 }
 
+/// What the ledger tells of releases, whatever the address.
+fn by_release(rule: &'static str, wrong: &[LedgerEntry], twins: &[Vec<LedgerEntry>]) -> RuleCases {
+    let acquired = [
+        ledger_event(10, true, ("model", 8, 0), (0, 0)),
+        ledger_event(11, true, ("session", 9, 8), (0, 0)),
+    ];
+    let with =
+        |crash, more: &[LedgerEntry]| crashed(crash).with_ledger([&acquired[..], more].concat());
+    let at = 0x7f20_0000_0800;
+    let right = twins.iter().map(|events| with(fault(SEGV, 1, at), events));
+    let others = [with(fault(FPE, 1, at), wrong), with(sent(SEGV, 0, 9999), wrong)];
+    RuleCases { rule, fires: with(fault(SEGV, 1, at), wrong), twins: right.chain(others).collect() }
+}
+
+fn releases() -> Vec<RuleCases> {
+    let release = |time_ns, resource, id| ledger_event(time_ns, false, (resource, id, 0), (0, 0));
+    let session = |time_ns| release(time_ns, "session", 9);
+    let model = |time_ns| release(time_ns, "model", 8);
+    vec![
+        by_release(
+            "released-twice",
+            &[session(20), session(21)],
+            // Once; twice, but the second time went well; only after the crash.
+            &[
+                vec![session(20)],
+                vec![session(20), session(21), model(22)],
+                vec![session(20), session(CRASH_NS + 1)],
+            ],
+        ),
+        by_release(
+            "owner-released",
+            &[model(20)],
+            // In the right order; the other way round, but nothing is left; after the crash.
+            &[
+                vec![session(20), model(21)],
+                vec![model(20), session(21)],
+                vec![model(CRASH_NS + 1)],
+            ],
+        ),
+    ]
+}
+
 /// A cause that is told by a line: without the line, by another signal, sent by another process.
 fn by_line(rule: &'static str, line: &str, other: &str) -> RuleCases {
     RuleCases {
@@ -339,6 +381,7 @@ fn all_cases() -> Vec<RuleCases> {
         file_truncated(),
         deadlock(),
     ];
+    cases.extend(releases());
     cases.extend(lines());
     cases.extend(senders());
     cases.extend(crate::calls::cases());
