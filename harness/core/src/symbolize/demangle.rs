@@ -15,7 +15,7 @@ const MANGLED_BYTES_MAX: usize = 4_096;
 const DEPTH_MAX: u32 = 96;
 
 /// A name for people. Of a long one the begin is kept, with `…` behind it.
-pub(super) fn demangle(name: &str) -> String {
+pub(crate) fn demangle(name: &str) -> String {
     // Symbols of shared libraries may carry a version: `memcpy@@GLIBC_2.14`.
     let name = name.split_once('@').map_or(name, |(name, _)| name);
     let mut cut = Cut::default();

@@ -23,6 +23,7 @@ mod names;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use demangle::demangle;
 pub use line_helper::symbolize_main;
 pub use lines::LineReader;
 pub use locate::Symbolizer;
