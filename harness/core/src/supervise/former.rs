@@ -35,6 +35,11 @@ impl Former {
         lines.iter().find(|line| (line.start..line.end).contains(&address))
     }
 
+    /// The process has another program now, or has ended: what was mapped was not its own.
+    pub(super) fn forget(&mut self, process: i32) {
+        self.seen.remove(&process);
+    }
+
     fn note(&mut self, process: i32, now: Vec<MapLine>) {
         let before = self.seen.remove(&process).unwrap_or_default();
         self.seen.insert(process, merged(before, now));
@@ -105,5 +110,8 @@ mod tests {
         assert_eq!(path(&former, 0x4000), None, "part of it was mapped anew");
         assert_eq!(path(&former, 0x1000).as_deref(), Some("a"));
         assert!(former.at(8, 0x1000).is_none());
+        former.forget(7);
+        former.note(7, vec![line(0x9000, 0xa000, "d")]);
+        assert_eq!(path(&former, 0x1000), None, "the program before an exec had it");
     }
 }

@@ -226,8 +226,7 @@ impl Supervisor {
                 if let Some(run) = &mut self.run {
                     // The program that met them is gone.
                     run.first_chances.remove(&tid);
-                }
-                if let Some(run) = &mut self.run {
+                    run.former.forget(tid);
                     run.has_program |= run.root == Some(tid);
                 }
             }
@@ -367,6 +366,7 @@ impl Supervisor {
         if let Some(run) = &mut self.run {
             // The next thread with this id is another one.
             run.first_chances.remove(&tid);
+            run.former.forget(tid);
         }
         let Some(role) = self.tasks.remove(tid) else { return };
         match role {
