@@ -10,6 +10,8 @@ pub(crate) const CASES: &[Case] = &[
     ("source-of-a-frame-and-of-what-is-inlined-there", whole),
     ("source-is-found-in-a-debug-file", separate),
     ("source-stays-in-a-bundle", bundle),
+    ("source-of-each-death-of-a-command", of_each_death),
+    ("source-of-the-build-that-ran", of_the_build_that_ran),
     ("nameless-functions-are-known-by-their-build", nameless),
 ];
 
@@ -93,6 +95,50 @@ fn bundle() {
     std::fs::remove_file(workshop.path("crash")).unwrap();
     let shown = workshop.run(&["show", "crash.hotfire"]);
     assert!(shown.stdout.contains("#0 poke at crash.c:2  [inlined]"), "{}", shown.stdout);
+}
+
+/// The innermost functions of all findings with their lines.
+fn innermost(workshop: &Workshop) -> Vec<(String, Option<u64>)> {
+    let report = workshop.json("out.json");
+    let frame = |finding: &serde_json::Value| {
+        let frame = &finding["threads"][0]["frames"][0];
+        (frame["function"].as_str().unwrap().to_owned(), frame["line"].as_u64())
+    };
+    report["findings"].as_array().unwrap().iter().map(frame).collect()
+}
+
+/// Two programs that crash in functions of their own, in lines of their own.
+fn two_builds(flags: &[&str]) -> Workshop {
+    let workshop = Workshop::new();
+    let source = |function: &str| {
+        format!(
+            "__attribute__((noinline)) void {function}(volatile int *p) {{ *p = 1; }}\n\
+                 int main(void) {{ {function}(0); return 0; }}\n"
+        )
+    };
+    workshop.write("one.c", &source("one"));
+    workshop.write("two.c", &format!("\n\n{}", source("two")));
+    for name in ["one", "two"] {
+        let file = format!("{name}.c");
+        run(&workshop, "cc", &[&["-g", "-O1", "-o", name, &file], flags].concat());
+    }
+    workshop
+}
+
+fn of_each_death() {
+    let workshop = two_builds(&["-Wl,--build-id"]);
+    workshop.run(&["exec", "--json", "out.json", "--", "sh", "-c", "./one; ./two; true"]);
+    let expected = [("one".to_owned(), Some(1)), ("two".to_owned(), Some(3))];
+    assert_eq!(innermost(&workshop), expected);
+}
+
+/// Nothing but the file itself tells builds without a build-id apart; the first one's is gone.
+fn of_the_build_that_ran() {
+    let workshop = two_builds(&["-Wl,--build-id=none"]);
+    let script = "cp one prog; ./prog; rm prog; cp two prog; ./prog; true";
+    workshop.run(&["exec", "--json", "out.json", "--", "sh", "-c", script]);
+    let expected = [("one".to_owned(), None), ("two".to_owned(), Some(3))];
+    assert_eq!(innermost(&workshop), expected);
 }
 
 fn nameless() {

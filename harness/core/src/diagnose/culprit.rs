@@ -228,6 +228,7 @@ mod tests {
             offset: 0x10,
             function: function.map(str::to_owned),
             function_start: None,
+            file: None,
         }
     }
 

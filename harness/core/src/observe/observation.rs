@@ -238,6 +238,22 @@ pub struct Location {
     /// a name is known by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub function_start: Option<u64>,
+    /// The file as it was then, where it has no build-id to be known by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<FileState>,
+}
+
+/// Which file it is, and in which state: equal as long as nobody writes to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct FileState {
+    /// Major and minor number of the device.
+    pub device: (u32, u32),
+    /// Inode.
+    pub inode: u64,
+    /// Length in bytes.
+    pub bytes: u64,
+    /// Time of the last change of its contents, in nanoseconds since 1970.
+    pub modified_ns: i64,
 }
 
 /// What /proc/pid/maps says of an address.

@@ -15,6 +15,8 @@ use miniz_oxide::inflate::decompress_slice_iter_to_slice;
 
 use super::debug_file::DebugFolder;
 use super::demangle::demangle;
+use super::line_helper::Build;
+use super::mapped::file_state;
 use super::modules::hex;
 use crate::observe::SourceRecord;
 use crate::unwind::{Headers, Memory, Sections, WholeFile, u32_at, u64_at};
@@ -50,12 +52,17 @@ impl DebugInformation {
     /// A lowercase fragment: it is another build, cannot be read, or is too large.
     pub(super) fn read(
         path: &str,
-        build_id: Option<&str>,
+        build: &Build,
         folder: &DebugFolder,
     ) -> Result<Option<Self>, String> {
         let file = open_regular(path).map_err(|error| error.to_string())?;
         let headers = Headers::of_file(&file).ok_or("is no ELF file")?;
-        if headers.build_id.as_deref().map(hex).as_deref() != build_id {
+        let is_it = match (build, &headers.build_id) {
+            (Build::Id(id), Some(own)) => *id == hex(own),
+            (Build::File(state), None) => file_state(&file).as_ref() == Some(state),
+            _ => false,
+        };
+        if !is_it {
             return Err("is another build by now".to_owned());
         }
         let own = Sections::read(&mut WholeFile(&file)).unwrap_or_default();

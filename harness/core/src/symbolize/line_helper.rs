@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::debug_file::DebugFolder;
 use super::dwarf::{DebugInformation, Source};
+use crate::observe::FileState;
 
 /// Memory that the helper may have, all in all, in bytes: what is kept, twice what is read of one
 /// file, and some.
@@ -23,8 +24,17 @@ const KEPT_BYTES_MAX: u64 = 256 << 20;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct LineRequest {
     pub(super) path: String,
-    pub(super) build_id: Option<String>,
+    pub(super) build: Build,
     pub(super) addresses: Vec<u64>,
+}
+
+/// What tells one build of a file from the next.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) enum Build {
+    /// Its build-id, in hex.
+    Id(String),
+    /// The file itself, where it has none.
+    File(FileState),
 }
 
 /// Answers requests until the parent closes the socket.
@@ -55,19 +65,18 @@ pub fn symbolize_main(socket: i32, parent: i32) -> Result<(), SysError> {
 /// Files that were read.
 #[derive(Default)]
 struct Files {
-    known: BTreeMap<(String, Option<String>), DebugInformation>,
+    known: BTreeMap<(String, Build), DebugInformation>,
     bytes: u64,
     folder: DebugFolder,
 }
 
 impl Files {
     fn source(&mut self, request: &LineRequest) -> Source {
-        let key = (request.path.clone(), request.build_id.clone());
+        let key = (request.path.clone(), request.build.clone());
         let information = match self.known.entry(key) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(place) => {
-                let id = request.build_id.as_deref();
-                let read = DebugInformation::read(&request.path, id, &self.folder)?;
+                let read = DebugInformation::read(&request.path, &request.build, &self.folder)?;
                 let Some(read) = read else { return Ok(None) };
                 self.bytes += read.bytes;
                 place.insert(read)

@@ -8,11 +8,13 @@ use tempfile::TempDir;
 
 use super::debug_file::DebugFolder;
 use super::dwarf::{DebugInformation, Source};
+use super::line_helper::Build;
+use super::mapped::file_state;
 use super::tests::{build, located, run};
 use super::{LineReader, Symbolizer, file_build_id};
 use crate::observe::{
-    Fact, FoundBy, FrameRecord, Observation, SourceRecord, StackRecord, Stall, StallReason, Thread,
-    Wait, bare_observation,
+    Fact, FoundBy, FrameRecord, Location, Observation, SourceRecord, StackRecord, Stall,
+    StallReason, Thread, Wait, bare_observation,
 };
 
 const INLINED: &str = "
@@ -25,17 +27,17 @@ __attribute__((noinline)) void step(volatile int *p) {
 int main(void) { int n; step(&n); return 0; }
 ";
 
-fn source_of(path: &str, id: Option<&str>, addresses: &[u64], folder: &DebugFolder) -> Source {
-    let read = DebugInformation::read(path, id, folder)?;
+fn source_of(path: &str, build: &Build, addresses: &[u64], folder: &DebugFolder) -> Source {
+    let read = DebugInformation::read(path, build, folder)?;
     Ok(read.map(|read| read.sources(addresses)))
 }
 
 /// What is told of the first instruction that writes in `step`.
 fn poked(program: &Path, root: &Path) -> Source {
     let address = address_of_poke(program);
-    let build_id = file_build_id(program.to_str().unwrap());
+    let build = Build::Id(file_build_id(program.to_str().unwrap()).unwrap());
     let folder = DebugFolder::new(root.to_path_buf());
-    source_of(program.to_str().unwrap(), build_id.as_deref(), &[address], &folder)
+    source_of(program.to_str().unwrap(), &build, &[address], &folder)
 }
 
 /// By the machine code: `movl $1,(%rdi)`, which stripping does not change.
@@ -73,11 +75,47 @@ fn lines_and_inlined_functions_come_from_the_program_or_its_debug_file() {
     }
     let program = build(folder.path(), "cc", INLINED, &["-O1", "-g"]);
     let path = program.to_str().unwrap();
-    let source = |id| source_of(path, id, &[1], &Default::default());
-    assert_eq!(source(Some("00")), Err("is another build by now".to_owned()));
+    let source = |build| source_of(path, &build, &[1], &Default::default());
+    let another = Err("is another build by now".to_owned());
+    assert_eq!(source(Build::Id("00".to_owned())), another);
+    assert_eq!(source(state(&program)), another, "it has a build-id, so that its state is not it");
     // Nothing is there: no line, and no failure.
-    let own = file_build_id(path);
-    assert_eq!(source(own.as_deref()), Ok(Some(vec![Vec::new()])));
+    assert_eq!(source(Build::Id(file_build_id(path).unwrap())), Ok(Some(vec![Vec::new()])));
+}
+
+fn state(program: &Path) -> Build {
+    let file = open_regular(program.to_str().unwrap()).unwrap();
+    Build::File(file_state(&file).unwrap())
+}
+
+#[test]
+fn without_a_build_id_only_the_very_file_that_ran_gives_lines() {
+    let folder = TempDir::new().unwrap();
+    let program = build(folder.path(), "cc", INLINED, &["-O1", "-g", "-Wl,--build-id=none"]);
+    let (path, address) = (program.to_str().unwrap(), address_of_poke(&program));
+    let Location { build_id, file, .. } = located(&mut Symbolizer::default(), &program, address);
+    let (None, Some(file)) = (build_id, file) else { unreachable!() };
+    let build = Build::File(file);
+    assert_eq!(build, state(&program));
+    let source = || source_of(path, &build, &[address], &Default::default());
+    assert_eq!(told_lines(source()), ["poke program.c:3 true", "step program.c:6 false"]);
+    // Another build at the same path, which nothing but the file itself tells from the first.
+    let bytes = std::fs::read(&program).unwrap();
+    std::fs::remove_file(&program).unwrap();
+    std::fs::write(&program, [bytes, vec![0]].concat()).unwrap();
+    assert_eq!(source(), Err("is another build by now".to_owned()));
+    // A place of which neither is known has no lines.
+    let mut unknown = observed(&program, address);
+    let stack = unknown.stall.as_mut().unwrap().threads[0].stack.known().cloned().unwrap();
+    let mut frame = stack.frames[0].clone();
+    if let Fact::Known(location) = &mut frame.location {
+        location.file = None;
+    }
+    let frames = vec![frame];
+    unknown.stall.as_mut().unwrap().threads[0].stack = Fact::Known(StackRecord { frames, ..stack });
+    // Nobody is asked: this helper cannot be started.
+    let mut reader = LineReader::new("/no/such/program".to_owned());
+    assert!(reader.add_lines(&mut unknown).is_empty());
 }
 
 #[test]
@@ -109,7 +147,7 @@ fn debug_information_that_lies_ends() {
         }
         std::fs::write(&program, bytes).unwrap();
         let path = program.to_str().unwrap();
-        let source = source_of(path, None, &[address], &Default::default());
+        let source = source_of(path, &state(&program), &[address], &Default::default());
         answers.insert(format!("{source:?}"));
     }
     assert!(answers.len() > 20, "{}", answers.len());

@@ -14,7 +14,7 @@ use hotfire_sys::{
 };
 
 use super::dwarf::Source;
-use super::line_helper::LineRequest;
+use super::line_helper::{Build, LineRequest};
 use super::mapped::DELETED;
 use crate::observe::{Fact, FoundBy, FrameRecord, Location, Observation, SourceRecord, Thread};
 
@@ -31,7 +31,7 @@ const PLACES_MAX: usize = 1_024;
 const KEPT_MAX: usize = 65_536;
 
 /// A file as an observation names it.
-type FileKey = (String, Option<String>);
+type FileKey = (String, Build);
 
 /// Finds lines; keeps what it found for the next observation.
 #[derive(Debug)]
@@ -81,8 +81,8 @@ impl LineReader {
             asked.into_iter().partition(|((path, _), _)| !is_of_system(path));
         for (file, addresses) in own.into_iter().chain(systems) {
             let addresses: Vec<u64> = addresses.into_iter().collect();
-            let (path, build_id) = file.clone();
-            let request = LineRequest { path, build_id, addresses: addresses.clone() };
+            let (path, build) = file.clone();
+            let request = LineRequest { path, build, addresses: addresses.clone() };
             match self.answer(&request, deadline_ns) {
                 Ok(Ok(Some(records))) => {
                     let places = addresses.into_iter().map(|address| (file.clone(), address));
@@ -133,8 +133,8 @@ fn is_of_system(path: &str) -> bool {
 /// The frames of all stacks, those of the threads that matter first, with whether each one's
 /// program counter is the instruction itself.
 fn frames(observation: &mut Observation) -> impl Iterator<Item = (&mut FrameRecord, bool)> {
-    let crash = observation.crash.iter_mut();
-    let crashed = crash.flat_map(|crash| {
+    let crashes = observation.crash.iter_mut().chain(&mut observation.more_crashes);
+    let crashed = crashes.flat_map(|crash| {
         let tid = crash.victim.tid;
         let (own, others): (Vec<_>, Vec<_>) =
             crash.threads.iter_mut().partition(|thread| thread.tid == tid);
@@ -160,14 +160,17 @@ fn thread_frames(thread: &mut Thread) -> impl Iterator<Item = (&mut FrameRecord,
 /// The file of a frame and an address inside of its instruction, as linked: a call may be the last
 /// one of its line.
 fn place(frame: &FrameRecord, exact: bool) -> Option<(FileKey, u64)> {
-    let Location { module, build_id, offset, function, .. } = frame.location.known()?;
+    let Location { module, build_id, offset, function, file, .. } = frame.location.known()?;
+    let by_id = build_id.clone().map(Build::Id);
+    // Of a file that is known by nothing, the one at that path may be any other.
+    let build = by_id.or(file.map(Build::File))?;
     let path = match module.strip_suffix(DELETED) {
         // The file at that path has given no name, so that it is another one.
         Some(_) if function.is_none() => return None,
         path => path.unwrap_or(module),
     };
     let address = if exact { *offset } else { offset.checked_sub(1)? };
-    path.starts_with('/').then(|| ((path.to_owned(), build_id.clone()), address))
+    path.starts_with('/').then(|| ((path.to_owned(), build), address))
 }
 
 /// A helper process. Dropping ends it.

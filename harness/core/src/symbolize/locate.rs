@@ -194,6 +194,7 @@ impl Mapped {
             offset: place.address,
             function,
             function_start: place.function_start,
+            file: self.file,
         })
     }
 }

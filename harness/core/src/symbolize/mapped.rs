@@ -6,10 +6,11 @@
 use std::fs::File;
 
 use hotfire_sys::procfs::MapLine;
-use hotfire_sys::{file_identity, open_regular};
+use hotfire_sys::{FileIdentity, file_identity, open_regular};
 
 use super::locate::VDSO;
 use super::modules::{ModuleId, Modules};
+use crate::observe::FileState;
 use crate::unwind::{Headers, Memory};
 
 /// What the kernel writes behind the path of a file that has no name any more.
@@ -23,6 +24,8 @@ pub(super) struct Mapped {
     /// The file that is mapped, where it can be had.
     pub(super) module: Option<(ModuleId, File)>,
     pub(super) build_id: Option<Vec<u8>>,
+    /// What else the file is known by, where it has no build-id.
+    pub(super) file: Option<FileState>,
     /// What to add to addresses as linked.
     pub(super) bias: u64,
     /// Why names are missing.
@@ -57,7 +60,8 @@ pub(super) fn resolve(
         if fits && let Some(module) = modules.get(id) {
             let bias = bias_by(&module.headers).unwrap_or(bias);
             let build_id = module.headers.build_id.clone();
-            return Mapped { module: Some((id, file)), build_id, bias, ..unknown };
+            let state = if build_id.is_none() { file_state(&file) } else { None };
+            return Mapped { module: Some((id, file)), build_id, file: state, bias, ..unknown };
         }
         let note = format!("{} is another file than the one that is mapped", unknown.path);
         let build = in_memory(order, memory, map);
@@ -78,6 +82,12 @@ fn with_memory(
     let Some((headers, bias)) = build else { return unknown };
     let bias = bias_by(&headers).unwrap_or(bias);
     Mapped { build_id: headers.build_id, bias, ..unknown }
+}
+
+/// The state of a file; `None` where the kernel does not tell, or tells of a time that is no date.
+pub(super) fn file_state(file: &File) -> Option<FileState> {
+    let FileIdentity { device, inode, bytes, modified_ns } = file_identity(file).ok()?;
+    Some(FileState { device, inode, bytes, modified_ns: i64::try_from(modified_ns).ok()? })
 }
 
 fn is_same_file(file: &File, map: &MapLine) -> bool {
