@@ -19,6 +19,9 @@ const DELETED: &str = " (deleted)";
 const VSYSCALL: u64 = 0xffff_ffff_ff60_0000;
 /// Bytes from the program to its heap: up to 1 GiB, and what the program has of zeros.
 const HEAP_DISTANCE_MAX: u64 = 5 << 28;
+/// Bytes of paths in all mappings together. Each has its own, and a forged core may have a million
+/// mappings of one file with a long path.
+const PATH_BYTES_MAX: usize = 64 << 20;
 /// No file has it: a mapped file with it is looked for in memory alone.
 const NO_INODE: u64 = u64::MAX;
 
@@ -30,6 +33,9 @@ pub(super) struct Files {
     /// By the path of a line: the file as the core names it.
     names: BTreeMap<String, String>,
     named: BTreeMap<String, NamedFile>,
+    path_bytes: usize,
+    /// Mappings of files that are told without their file, for want of room.
+    unnamed: usize,
 }
 
 impl Files {
@@ -56,6 +62,10 @@ impl Files {
                     path: String::new(),
                 };
                 let line = match note {
+                    Some(_) if files.path_bytes > PATH_BYTES_MAX => {
+                        files.unnamed += 1;
+                        line
+                    }
                     Some(note) => files.of_file(line, &note.path),
                     None => of_none(line, notes),
                 };
@@ -94,8 +104,20 @@ impl Files {
                 line.inode = NO_INODE;
             }
         }
+        self.path_bytes = self.path_bytes.saturating_add(line.path.len());
         self.names.insert(line.path.clone(), name.to_owned());
         line
+    }
+
+    /// What was left out.
+    pub(super) fn cut_line(&self) -> Option<String> {
+        let text = || {
+            format!(
+                "{} mappings of files are told as of no file: their paths are too long",
+                self.unnamed
+            )
+        };
+        (self.unnamed > 0).then(text)
     }
 
     /// The line that holds an address.

@@ -90,3 +90,36 @@ fn a_core_without_threads_is_damaged() {
     let core = Builder { threads: Vec::new(), ..fault() };
     assert!(matches!(read(&core), Err(CoreError::Damaged(_))));
 }
+
+#[test]
+fn as_many_files_as_a_core_can_name_cost_no_more_than_one_look_each() {
+    let begun = std::time::Instant::now();
+    let mut core = fault();
+    let file = |number: u64| {
+        let start = 0x1000_0000 + number * 0x2000;
+        (start, start + 0x1000, 0, format!("/no/such/file-{number}"))
+    };
+    core.files = (0..40_000).map(file).collect();
+    assert!(read(&core).is_ok());
+    // Each against all others takes minutes.
+    assert!(begun.elapsed() < std::time::Duration::from_secs(15), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn one_long_path_is_not_kept_for_ever_so_many_mappings() {
+    let mut core = fault();
+    let (first, count) = (0x1000_0000, 20_000);
+    core.files = vec![(first, first + count * 0x1000, 0, format!("/{}", "x".repeat(4_090)))];
+    let load = |number| Load {
+        start: first + number * 0x1000,
+        length: 0x1000,
+        flags: 4,
+        bytes: Vec::new(),
+    };
+    core.loads.extend((0..count).map(load));
+    let seen = read(&core).unwrap();
+    let cut = seen.soft_errors.iter().find(|line| line.contains("told as of no file"));
+    let told: u64 = cut.unwrap().split(' ').next().unwrap().parse().unwrap();
+    // 64 MiB hold the paths of 16,384, and the mark of a deleted file behind each takes some.
+    assert!((count - 16_400..count - 16_000).contains(&told), "{cut:?}");
+}

@@ -51,6 +51,7 @@ pub fn read_core(path: &Path, program: Option<&Path>) -> Result<Observation, Cor
     add_unkept(&mut layout, &notes, &named);
     let segments = Segments { core: &core, layout: &layout };
     let files = Files::new(&layout, &notes, named);
+    soft_errors.extend(files.cut_line());
     let memory = &mut CoreMemory::new(segments, &files);
     let last = notes.threads.first_mut().ok_or(CoreError::NoDeath)?;
     let signal = death(last, memory).ok_or(CoreError::NoDeath)?;

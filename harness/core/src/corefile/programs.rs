@@ -57,9 +57,10 @@ pub(super) fn find_files(
 ) -> Result<(BTreeMap<String, NamedFile>, Vec<String>), CoreError> {
     let written_ns = file_identity(core).map_or(i128::MAX, |core| core.modified_ns);
     let mut files = BTreeMap::new();
+    let heads = heads(&notes.files);
     for note in &notes.files {
         if !files.contains_key(&note.path) {
-            let image = image(segments, &notes.files, &note.path);
+            let image = heads.get(note.path.as_str()).and_then(|head| image(segments, *head));
             let (place, found) = place(&note.path, image.as_ref(), written_ns);
             files.insert(note.path.clone(), NamedFile { image, found, place });
         }
@@ -113,10 +114,18 @@ pub(super) fn mapping_at(files: &[FileNote], address: u64) -> Option<&FileNote> 
     files.get(behind.checked_sub(1)?).filter(|file| address < file.end)
 }
 
+/// Where the begin of each file is mapped first, by its path.
+fn heads(files: &[FileNote]) -> BTreeMap<&str, u64> {
+    let mut heads = BTreeMap::new();
+    for file in files.iter().filter(|file| file.offset == 0) {
+        heads.entry(file.path.as_str()).or_insert(file.start);
+    }
+    heads
+}
+
 /// The ELF image at the begin of a file, as far as the core has it.
-fn image(mut segments: Segments<'_>, files: &[FileNote], path: &str) -> Option<Headers> {
-    let first = files.iter().find(|file| file.offset == 0 && file.path == path)?;
-    Headers::of_memory(&mut segments, first.start).map(|(image, _)| image)
+fn image(mut segments: Segments<'_>, head: u64) -> Option<Headers> {
+    Headers::of_memory(&mut segments, head).map(|(image, _)| image)
 }
 
 /// Whether both are the same build: by build-id, where both have one, and by what is loaded from
