@@ -28,18 +28,19 @@ pub(super) fn symbol(memory: &mut dyn Memory, base: u64, name: &str) -> Option<u
     let tables = tables(memory, base)?;
     let wanted = hash(name);
     let buckets = half(memory, tables.hash)?;
-    let first = half(memory, tables.hash + 4)?;
-    let filter = u64::from(half(memory, tables.hash + 8)?).checked_mul(8)?;
+    let first = half(memory, tables.hash.checked_add(4)?)?;
+    let filter = u64::from(half(memory, tables.hash.checked_add(8)?)?).checked_mul(8)?;
     let bucket_table = tables.hash.checked_add(16)?.checked_add(filter)?;
     let chains = bucket_table.checked_add(u64::from(buckets) * 4)?;
     let bucket = u64::from(wanted.checked_rem(buckets)?);
-    let start = half(memory, bucket_table + bucket * 4)?;
+    let start = half(memory, bucket_table.checked_add(bucket * 4)?)?;
     for index in (u64::from(start)..).take(usize::try_from(CHAIN_MAX).ok()?) {
-        let chain = half(memory, chains + index.checked_sub(u64::from(first))? * 4)?;
+        let place = chains.checked_add(index.checked_sub(u64::from(first))? * 4)?;
+        let chain = half(memory, place)?;
         let entry = tables.symbols.checked_add(index * 24)?;
         let offset = half(memory, entry)?;
         if chain | 1 == wanted | 1 && is_named(memory, tables.names, offset, name) {
-            let value = memory_word(memory, entry + 8)?;
+            let value = memory_word(memory, entry.checked_add(8)?)?;
             return tables.base.checked_add(value);
         }
         if chain & 1 == 1 {
@@ -50,15 +51,16 @@ pub(super) fn symbol(memory: &mut dyn Memory, base: u64, name: &str) -> Option<u
 }
 
 fn tables(memory: &mut dyn Memory, base: u64) -> Option<Tables> {
-    let headers = base.checked_add(memory_word(memory, base + 32)?)?;
-    let count = u64::from(half(memory, base + 56)? & 0xffff).min(HEADERS_MAX);
+    let headers = base.checked_add(memory_word(memory, base.checked_add(32)?)?)?;
+    let count = u64::from(half(memory, base.checked_add(56)?)? & 0xffff).min(HEADERS_MAX);
     let mut places = (0..count).map(|index| headers.saturating_add(index * 56));
     let header = places.find(|place| half(memory, *place) == Some(PT_DYNAMIC))?;
-    let dynamic = base.checked_add(memory_word(memory, header + 16)?)?;
+    let dynamic = base.checked_add(memory_word(memory, header.checked_add(16)?)?)?;
     let mut tables = Tables { base, hash: 0, symbols: 0, names: 0 };
     for index in 0..ENTRIES_MAX {
         let place = dynamic.checked_add(index * 16)?;
-        let (tag, value) = (memory_word(memory, place)?, memory_word(memory, place + 8)?);
+        let (tag, value) =
+            (memory_word(memory, place)?, memory_word(memory, place.checked_add(8)?)?);
         // glibc's loader has made addresses of the offsets; others leave them.
         let address = if value < base { base.checked_add(value)? } else { value };
         match tag {
@@ -97,8 +99,40 @@ fn memory_word(memory: &mut dyn Memory, address: u64) -> Option<u64> {
 mod tests {
     use hotfire_sys::procfs;
 
+    use proptest::prelude::*;
+
     use super::*;
     use crate::unwind::LiveMemory;
+
+    /// The same few words all over the address space.
+    struct Everywhere(Vec<u64>);
+
+    impl Memory for Everywhere {
+        fn read(&mut self, address: u64, buffer: &mut [u8]) -> usize {
+            let words = self.0.iter().flat_map(|word| word.to_le_bytes());
+            let there = words.cycle().skip((address % (8 * self.0.len() as u64)) as usize);
+            buffer.iter_mut().zip(there).for_each(|(to, from)| *to = from);
+            buffer.len()
+        }
+    }
+
+    fn edges() -> impl Strategy<Value = u64> {
+        prop_oneof![any::<u64>(), 0..16_u64, (0..64_u64).prop_map(|less| u64::MAX - less)]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+        #[test]
+        fn what_lies_at_the_end_of_all_addresses_ends_the_search(
+            base in edges(), words in proptest::collection::vec(edges(), 7), kind in 0..8_usize,
+        ) {
+            let mut words = words;
+            words.extend([u64::from(PT_DYNAMIC), DT_STRTAB, DT_SYMTAB, DT_GNU_HASH]);
+            words.rotate_left(kind);
+            // Whatever it says: it must neither overflow nor go on for ever.
+            let _ = symbol(&mut Everywhere(words), base, "__abort_msg");
+        }
+    }
 
     #[test]
     fn symbols_of_this_very_process_are_found() {

@@ -107,7 +107,8 @@ fn lists(memory: &mut dyn Memory, cache: u64, address: u64, bytes: u64) -> bool 
     if index >= CACHE_LISTS {
         return false;
     }
-    let mut next = word(memory, cache + CACHE_LISTS * 2 + index * 8);
+    let list = cache.checked_add(CACHE_LISTS * 2 + index * 8);
+    let mut next = list.and_then(|list| word(memory, list));
     for _ in 0..LIST_MAX {
         match next {
             Some(block) if block == address => return true,
