@@ -10,7 +10,7 @@
 use super::memory::{Memory, read_exact, read_word};
 use super::process::{Known, Place, StoppedProcess};
 use super::step::{Step, step};
-use super::x86_64::{self, Call, RBP, WORD};
+use super::x86_64::{self, RBP, WORD};
 use crate::observe::FoundBy;
 
 /// A function without unwind information is not longer than that, in bytes.
@@ -168,10 +168,18 @@ impl<M: Memory> StoppedProcess<'_, M> {
         if !self.mappings.executable(address.wrapping_sub(1)) {
             return None;
         }
-        let target = match x86_64::call_before(&mut self.memory, address)? {
-            Call::Indirect => return Some(Caller::Unknown),
-            Call::Direct(target) => target,
-        };
+        let call = x86_64::call_before(&mut self.memory, address)?;
+        let direct = call.direct.and_then(|target| self.could_lead_to(target, place, known));
+        direct.or_else(|| call.indirect.then_some(Caller::Unknown))
+    }
+
+    /// Whether a call of `target` can have led to the frame.
+    fn could_lead_to(
+        &mut self,
+        target: u64,
+        place: &Place,
+        known: Option<&Known>,
+    ) -> Option<Caller> {
         let pc = place.registers.pc();
         let is_this = match known {
             Some(known) => known.function_start == target,

@@ -90,16 +90,17 @@ impl Registers {
     }
 }
 
-/// A call instruction.
+/// How the bytes before an address read as a call. Instructions have no fixed length, so that they
+/// may read both ways: nothing tells where the last one begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Call {
-    /// Its target stands in the instruction.
-    Direct(u64),
-    /// Its target stood in a register or in memory.
-    Indirect,
+pub(super) struct Call {
+    /// The target that stands in the instruction.
+    pub(super) direct: Option<u64>,
+    /// A call whose target stood in a register or in memory.
+    pub(super) indirect: bool,
 }
 
-/// The call that ends at `address`, if the bytes before it are one.
+/// The call that ends at `address`, if the bytes before it can be one.
 pub(super) fn call_before(memory: &mut dyn Memory, address: u64) -> Option<Call> {
     let mut code = [0; CALL_BYTES_MAX];
     let start = address.checked_sub(CALL_BYTES_MAX as u64).filter(|start| *start >= CODE_MIN)?;
@@ -116,11 +117,13 @@ fn decode_call(code: &[u8; CALL_BYTES_MAX], end: u64) -> Option<Call> {
         }
         _ => false,
     });
-    if let [_, _, 0xe8, distance @ ..] = code {
-        let distance = i32::from_le_bytes(*distance);
-        return Some(Call::Direct(end.wrapping_add_signed(i64::from(distance))));
-    }
-    indirect.then_some(Call::Indirect)
+    let direct = match code {
+        [_, _, 0xe8, distance @ ..] => {
+            Some(end.wrapping_add_signed(i64::from(i32::from_le_bytes(*distance))))
+        }
+        _ => None,
+    };
+    (direct.is_some() || indirect).then_some(Call { direct, indirect })
 }
 
 /// Bytes of a call through a register or memory, by its ModR/M and SIB bytes.
@@ -205,7 +208,8 @@ mod tests {
 
     #[test]
     fn calls_are_told_from_other_code() {
-        assert_eq!(call(&[0xe8, 0x00, 0xf0, 0xff, 0xff]), Some(Call::Direct(0x1000)));
+        let direct = |target| Call { direct: Some(target), indirect: false };
+        assert_eq!(call(&[0xe8, 0x00, 0xf0, 0xff, 0xff]), Some(direct(0x1000)));
         let indirect: [&[u8]; 8] = [
             &[0xff, 0xd0],
             &[0x41, 0xff, 0xd3],
@@ -217,8 +221,11 @@ mod tests {
             &[0xff, 0x14, 0x25, 1, 2, 3, 4],
         ];
         for code in indirect {
-            assert_eq!(call(code), Some(Call::Indirect), "{code:x?}");
+            assert_eq!(call(code), Some(Call { direct: None, indirect: true }), "{code:x?}");
         }
+        // mov -0x18(%rbp),%edx; mov %edx,%edi; call *%rax: the end of the first begins with E8.
+        let both = call(&[0x8b, 0x55, 0xe8, 0x89, 0xd7, 0xff, 0xd0]);
+        assert_eq!(both, Some(Call { direct: Some(0xffff_ffff_d0ff_f789_u64), indirect: true }));
         // jmp *%rax; call *%rax one byte too early; a return.
         for code in [&[0xff, 0xe0][..], &[0xff, 0xd0, 0x90], &[0xc3]] {
             assert_eq!(call(code), None, "{code:x?}");

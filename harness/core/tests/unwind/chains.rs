@@ -30,6 +30,11 @@ const CHAINS: &[Chain] = &[
         FoundBy::FramePointer,
     ),
     (
+        "asm-called-ambiguously",
+        &["store_badly", "asm_with_pointer", "call_ambiguously", "crash", "main"],
+        FoundBy::FramePointer,
+    ),
+    (
         "generated",
         &["-", "call_bad_function", "run_code", "run_generated", "crash", "main"],
         FoundBy::Scan,

@@ -153,6 +153,7 @@ APART int compare_well(const void *left, const void *right) {
 
 // Assembly without unwind information.
 void asm_leaf(void), asm_pushing(void), asm_calling(void), asm_with_pointer(void);
+void call_ambiguously(void);
 __asm__(".text\n"
         ".type asm_leaf,@function\nasm_leaf: mov bad_address(%rip),%rax; movq $3,(%rax); ret\n"
         ".size asm_leaf,.-asm_leaf\n"
@@ -161,7 +162,14 @@ __asm__(".text\n"
         ".type asm_calling,@function\nasm_calling: sub $40,%rsp; call store_badly; add $40,%rsp; ret\n"
         ".size asm_calling,.-asm_calling\n"
         ".type asm_with_pointer,@function\nasm_with_pointer: push %rbp; mov %rsp,%rbp; sub $32,%rsp\n"
-        " call store_badly; leave; ret\n.size asm_with_pointer,.-asm_with_pointer\n");
+        " call store_badly; leave; ret\n.size asm_with_pointer,.-asm_with_pointer\n"
+        // With unwind information. The end of `mov -0x18(%rbp),%edx` reads as the begin of a call of
+        // five bytes, of which the true one, through a register, is the end.
+        ".type call_ambiguously,@function\ncall_ambiguously: .cfi_startproc; push %rbp\n"
+        " .cfi_def_cfa_offset 16; .cfi_offset 6,-16; mov %rsp,%rbp; .cfi_def_cfa_register 6\n"
+        " sub $32,%rsp; lea asm_with_pointer(%rip),%rax; mov -0x18(%rbp),%edx; mov %edx,%edi\n"
+        " call *%rax; leave; .cfi_def_cfa 7,8; ret; .cfi_endproc\n"
+        ".size call_ambiguously,.-call_ambiguously\n");
 
 APART void call_asm_leaf(void) {
     asm_leaf();
@@ -296,6 +304,7 @@ APART void crash(void) {
     if (!strcmp(mode, "asm-pushing")) call_asm_pushing();
     if (!strcmp(mode, "asm-calling")) call_asm_calling();
     if (!strcmp(mode, "asm-with-pointer")) call_asm_with_pointer();
+    if (!strcmp(mode, "asm-called-ambiguously")) call_ambiguously();
     if (!strcmp(mode, "generated")) run_generated(0);
     if (!strcmp(mode, "generated-by-pointer")) run_generated_by_pointer();
     if (!strcmp(mode, "generated-with-pointer")) run_generated(1);
