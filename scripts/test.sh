@@ -178,6 +178,7 @@ stage tests run_tests
 read_test_log
 stage doctests cargo test --workspace --doc
 stage document document
+stage scripts python3 -B -m unittest discover -s scripts/gallery
 stage sanitize scripts/sanitize.sh
 stage release build_release
 stage canary hold_canary
