@@ -9,6 +9,7 @@ import pathlib
 import platform
 import subprocess
 
+from environments import base_python
 from verdict import NOT_RUN, RIGHT, UNKNOWN, WRONG, Verdict
 
 DOCUMENT = pathlib.Path("docs/gallery.md")
@@ -37,7 +38,7 @@ def text(hotfire: str, rows: list[tuple[str, str, dict, Verdict]]) -> str:
         commit=git("rev-parse", "--short", "HEAD"),
         changes=" with local changes" if git("status", "--porcelain", "-uno", "harness") else "",
         hotfire=output(hotfire, "--version"),
-        python=platform.python_version(),
+        python=output(str(base_python()), "--version").removeprefix("Python "),
         machine=f"{os.cpu_count()} {platform.machine()} processors, Linux {platform.release()}",
         cases=len(rows),
         right=count(RIGHT),

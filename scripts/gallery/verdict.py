@@ -29,6 +29,7 @@ class Verdict:
     buckets: int = 0
     failed: int = 0
     runs: int = 0
+    seconds: float = 0.0
 
 
 def not_run(reason: str) -> Verdict:
@@ -54,6 +55,7 @@ def judge(expected: dict, report: object, files: set[str]) -> Verdict:
         buckets=len({finding["id"] for finding in findings}),
         failed=summary["failed"],
         runs=summary["runs"],
+        seconds=summary["seconds"],
     )
     objections = list(of_report(expected, summary, told))
     for finding in findings if not expected.get("negative_control") else []:

@@ -4,6 +4,7 @@ Each run has a deadline of hotfire's; the whole has one of ours. What is left ov
 process adopts every orphan below it.
 """
 
+import contextlib
 import ctypes
 import json
 import os
@@ -16,7 +17,8 @@ import time
 PR_SET_CHILD_SUBREAPER = 36
 # Beyond its time limit a run takes a look at every thread and the end of what is left.
 RUN_EXTRA_SECONDS = 20
-REAP_SECONDS_MAX = 10
+# What hotfire let live may end by itself, and clean up.
+PATIENCE_SECONDS = 5
 
 
 def adopt_orphans() -> None:
@@ -64,22 +66,22 @@ def flags(expected: dict) -> list[str]:
     return chosen
 
 
-def end(process: subprocess.Popen) -> None:
+def end(process: subprocess.Popen, patience_seconds: float = PATIENCE_SECONDS) -> None:
     """Ends hotfire, if it still runs, and every process that came below it."""
     if process.poll() is None:
         process.kill()
         process.wait()
-    deadline = time.monotonic() + REAP_SECONDS_MAX
-    while time.monotonic() < deadline:
-        for pid in children():
-            try:
+    patient_until = time.monotonic() + patience_seconds
+    while True:
+        for pid in children() if time.monotonic() > patient_until else []:
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
         try:
-            os.waitpid(-1, 0)
+            ended, _ = os.waitpid(-1, os.WNOHANG)
         except ChildProcessError:
             return
+        if ended == 0:
+            time.sleep(0.02)
 
 
 def children() -> list[int]:
