@@ -175,5 +175,10 @@ fn reproduce(args: &ExecArgs) -> String {
     let runs = if args.runs > 1 { format!(" --runs {}", args.runs) } else { String::new() };
     let trace = if args.trace == Trace::Off { " --trace off" } else { "" };
     let timeout = args.timeout.map(|ms| format!(" --timeout {ms}ms")).unwrap_or_default();
-    format!("hotfire exec{timeout}{runs}{trace} -- {}", shell_command(args))
+    let leftovers = match args.leftovers {
+        LeftoversArg::Allow => String::new(),
+        LeftoversArg::Fail => format!(" --leftovers fail --grace {}ms", args.grace),
+        LeftoversArg::Kill => format!(" --leftovers kill --grace {}ms", args.grace),
+    };
+    format!("hotfire exec{timeout}{runs}{leftovers}{trace} -- {}", shell_command(args))
 }

@@ -239,6 +239,9 @@ fn leftovers() {
         assert_eq!(done.status, status, "{}", done.stderr);
         assert!(done.stderr.contains(word), "{}", done.stderr);
         assert!(!lives(daemon_pid(&workshop)), "{what}");
+        // What is printed to see it again says so, too.
+        let again = "hotfire exec --leftovers fail --grace 50ms -- sh";
+        assert_eq!(done.stderr.contains(again), what == "fail", "{}", done.stderr);
         std::fs::remove_file(workshop.path("daemon.pid")).unwrap();
     }
 }
