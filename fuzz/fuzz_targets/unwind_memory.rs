@@ -16,6 +16,7 @@ const LIMITS: Limits = Limits {
     tail_frames_max: 8,
     scan_words_max: 256,
     scans_max: 4,
+    work_ns_max: 1_000_000_000,
     time_ns_max: 1_000_000_000,
 };
 

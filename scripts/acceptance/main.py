@@ -24,7 +24,9 @@ Made by `{command}` on {date}, at commit {commit}{changes}: {machine}.
 
 A campaign is `hotfire run scenarios/NAME.toml --seed i`, with the flags that the table
 tells, for i = 1, 2, … A defect counts as caught when every plan of its scenario ends with the
-right status word in the right phase (and step). An engine is silent when every plan ends with
+right status word in the right phase (and step), and every death has the right class and culprit;
+without the ledger, the class `unknown` is right, too. The last columns tell what was told of all
+deaths, with the line of the culprit's source. An engine is silent when every plan ends with
 PASS and there is no finding. The kills are tests of harness/cli/tests/command, at random moments.
 """
 

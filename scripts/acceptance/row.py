@@ -14,6 +14,10 @@ class Row:
     of: int = 0
     bound: int = 0
     skip: str = ""
+    # Of deaths, as they were told: Markdown.
+    classes: str = ""
+    culprits: str = ""
+    lines: str = ""
     misses: list[str] = dataclasses.field(default_factory=list)
 
     def holds(self) -> bool:
@@ -31,14 +35,15 @@ class Row:
 
 def table(rows: list[Row]) -> str:
     lines = [
-        "| what | expected | good | bound |",
-        "|---|---|---|---|",
+        "| what | expected | good | bound | class | culprit | line |",
+        "|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         count = f"skipped: {row.skip}" if row.skip else f"{row.good} of {row.of}"
         bound = f"≥ {row.bound}" if row.of else ""
         mark = "" if row.holds() else " **missed**"
-        lines.append(f"| {row.what} | {row.expected} | {count}{mark} | {bound} |")
+        death = f"{row.classes} | {row.culprits} | {row.lines}"
+        lines.append(f"| {row.what} | {row.expected} | {count}{mark} | {bound} | {death} |")
     misses = [f"- {miss}" for row in rows for miss in row.misses]
     if misses:
         lines += ["", "Missed:", "", *misses]

@@ -28,7 +28,7 @@ mod trace;
 mod wait;
 
 pub use bounded::{BoundedRun, run_bounded};
-pub use clock::monotonic_ns;
+pub use clock::{monotonic_ns, thread_cpu_ns};
 pub use descriptors::close_rest_on_exec;
 pub use error::SysError;
 pub use file::{FileIdentity, file_identity, open_regular, pipe_of, same_file, written_file};

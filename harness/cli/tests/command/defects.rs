@@ -144,6 +144,8 @@ fn check(told: &Told) {
 }
 
 fn check_finding(told: &Told, finding: &Value) {
+    let recurses = finding["evidence"].to_string().contains("calls itself");
+    assert_eq!(recurses, told.class == "stack-overflow", "{finding:#}");
     let step = finding["step"]["index"].as_u64().unwrap();
     let culprit = &finding["culprit"];
     assert_eq!(finding["class"], told.class, "{finding:#}");

@@ -6,6 +6,9 @@ use super::builder::{Builder, Load, Thread, write};
 use super::tests::{fault, read};
 use super::{CoreError, read_core};
 
+/// The length of `struct elf_prstatus`.
+const THREAD_BYTES: usize = 336;
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
@@ -22,7 +25,9 @@ proptest! {
         bytes.truncate(heads.max(length.index(bytes.len())));
         let (_folder, path) = write(&bytes);
         if let Ok(seen) = read_core(&path, None) {
-            prop_assert!(seen.crash.is_some_and(|crash| crash.threads.len() <= 2));
+            // A change may make another note one of a thread, which is no shorter than its struct.
+            let most = heads / THREAD_BYTES;
+            prop_assert!(seen.crash.is_some_and(|crash| crash.threads.len() <= most));
         }
     }
 

@@ -144,7 +144,8 @@ fn command(notes: &Notes, core: &Path) -> Vec<String> {
 
 /// The stacks of threads, that of the one that died first: the limit of time is one for all.
 fn stacks(notes: &[&ThreadNote], files: &Files, memory: &mut CoreMemory<'_>) -> Vec<Stack> {
-    let limits = Limits { time_ns_max: STACKS_NS_MAX, ..Limits::default() };
+    let limits =
+        Limits { work_ns_max: STACKS_NS_MAX, time_ns_max: STACKS_NS_MAX, ..Limits::default() };
     let mut unwinder = Unwinder::new(limits);
     let mut process = unwinder.process(Mappings::from(files.lines.as_slice()), memory);
     notes.iter().map(|note| process.unwind((&note.registers).into())).collect()

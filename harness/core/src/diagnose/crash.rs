@@ -297,6 +297,7 @@ fn place_lines(
         }
         lines.push(evidence("registers", text));
     }
+    lines.extend(recursion(crash).map(|text| evidence("stack", text)));
     if let Some(step) = step
         && crash.victim.is_child
     {
@@ -312,6 +313,20 @@ fn place_lines(
         ));
     }
     lines
+}
+
+/// The functions that called each other again and again.
+fn recursion(crash: &Crash) -> Option<String> {
+    let own = crash.threads.iter().find(|thread| thread.tid == crash.victim.tid)?;
+    let stack = own.stack.known()?;
+    let cycle = stack.cycle?;
+    let frames = stack.frames.iter().skip(cycle.first).take(cycle.length);
+    let name = |location: &Location| location.function.clone().unwrap_or(describe(location));
+    let mut names: Vec<String> =
+        frames.filter_map(|frame| frame.location.known()).map(name).collect();
+    // A function that calls itself from several places.
+    names.dedup();
+    Some(format!("{} calls itself, {} times in a row", names.join(", which calls "), cycle.times))
 }
 
 /// What could not be seen.

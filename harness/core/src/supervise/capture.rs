@@ -13,8 +13,8 @@ use super::supervisor::Supervisor;
 use super::tasks::Role;
 use super::words::add_memory_facts;
 use crate::observe::{
-    AddressMap, Crash, Fact, HeapFacts, LastWords, Location, Mapping, Registers, SignalInfo,
-    Thread, UNDELIVERED, Victim, Wait,
+    AddressMap, Crash, Fact, HeapFacts, LastWords, Mapping, Registers, SignalInfo, Thread,
+    UNDELIVERED, Victim, Wait,
 };
 use crate::unwind::LiveMemory;
 
@@ -193,10 +193,9 @@ impl Supervisor {
             },
             signal,
             instruction,
+            // The stack's innermost frame tells it; to name it twice would cost a pass each.
             location: match &maps {
-                Ok(maps) => {
-                    fact(self.symbolizer.locate(maps, &mut LiveMemory::new(tid), registers.rip))
-                }
+                Ok(_) => Fact::Unavailable("no stack was walked".to_owned()),
                 Err(error) => Fact::Unavailable(unread(*error)),
             },
             address_map: around(&maps, address),
@@ -235,10 +234,11 @@ impl Supervisor {
     fn with_own_stack(&mut self, mut crash: Crash) -> Crash {
         let (tid, maps) = (crash.victim.tid, procfs::maps(crash.victim.tid));
         let own = crash.threads.iter_mut().find(|thread| thread.tid == tid);
-        if let (Some(own), Ok(maps)) = (own, maps) {
+        let Ok(maps) = maps else { return crash };
+        if let Some(own) = own {
             self.add_stacks(std::slice::from_mut(own), &maps, &BTreeSet::new(), Some(tid));
         }
-        with_function_start(crash)
+        self.with_place(crash, &maps)
     }
 
     /// The stacks of all threads, at the moment of the death.
@@ -248,18 +248,23 @@ impl Supervisor {
         let tids = self.tasks.threads_of(crash.victim.pid);
         let standing = self.halt(&tids, Some(tid));
         self.add_stacks(&mut crash.threads, &maps, &standing, Some(tid));
-        with_function_start(crash)
+        self.with_place(crash, &maps)
     }
-}
 
-/// The innermost frame knows where its function begins, too.
-fn with_function_start(crash: Crash) -> Crash {
-    let own = crash.threads.iter().find(|thread| thread.tid == crash.victim.tid);
-    let stack = own.and_then(|own| own.stack.known());
-    let innermost = stack.and_then(|stack| stack.frames.first()).map(|frame| &frame.location);
-    match innermost.cloned() {
-        Some(location @ Fact::Known(_)) => Crash { location, ..crash },
-        _ => crash,
+    /// The place of the death is that of the innermost frame.
+    fn with_place(&mut self, crash: Crash, maps: &[MapLine]) -> Crash {
+        let own = crash.threads.iter().find(|thread| thread.tid == crash.victim.tid);
+        let stack = own.and_then(|own| own.stack.known());
+        let innermost = stack.and_then(|stack| stack.frames.first());
+        let location = innermost.map(|frame| frame.location.clone()).or_else(|| {
+            // More threads than are listed.
+            let pc = crash.registers.known()?.rip;
+            Some(match self.symbolizer.locate(maps, &mut LiveMemory::new(crash.victim.tid), pc) {
+                Ok(location) => Fact::Known(location),
+                Err(reason) => Fact::Unavailable(reason),
+            })
+        });
+        Crash { location: location.unwrap_or_else(|| crash.location.clone()), ..crash }
     }
 }
 
@@ -325,13 +330,6 @@ fn around(maps: &Result<Vec<MapLine>, SysError>, address: Option<u64>) -> Fact<A
         (None, _) => Fact::Unavailable("the signal has no address".into()),
         (Some(address), Ok(maps)) => Fact::Known(address_map(maps, address)),
         (Some(_), Err(error)) => Fact::Unavailable(unread(*error)),
-    }
-}
-
-fn fact(located: Result<Location, String>) -> Fact<Location> {
-    match located {
-        Ok(location) => Fact::Known(location),
-        Err(reason) => Fact::Unavailable(reason),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use hotfire_sys::monotonic_ns;
+use hotfire_sys::{monotonic_ns, thread_cpu_ns};
 
 use super::cache::{ImageCache, ImageId};
 use super::fold::Folder;
@@ -49,6 +49,7 @@ impl Unwinder {
             mappings,
             memory: Paged::new(memory),
             modules: BTreeMap::new(),
+            work_end_ns: thread_cpu_ns().saturating_add(self.limits.work_ns_max),
             deadline_ns: monotonic_ns().saturating_add(self.limits.time_ns_max),
         }
     }
@@ -63,6 +64,7 @@ pub struct StoppedProcess<'a, M> {
     pub(super) memory: Paged<M>,
     /// By where a mapping begins: its image and what to add to addresses as linked.
     modules: BTreeMap<u64, Option<(ImageId, u64)>>,
+    work_end_ns: u64,
     deadline_ns: u64,
 }
 
@@ -143,7 +145,7 @@ impl<M: Memory> StoppedProcess<'_, M> {
     }
 
     fn late(&self) -> bool {
-        monotonic_ns() > self.deadline_ns
+        thread_cpu_ns() > self.work_end_ns || monotonic_ns() > self.deadline_ns
     }
 
     /// What a signal interrupted; the stack may have been another one.

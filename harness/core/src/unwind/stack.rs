@@ -92,7 +92,10 @@ pub struct Limits {
     pub scan_words_max: u64,
     /// Searches of one stack.
     pub scans_max: u32,
-    /// Time for all stacks of a process together, in nanoseconds.
+    /// Processor time for all stacks of a process together, in nanoseconds: where others take the
+    /// processor, a stack is no shorter.
+    pub work_ns_max: u64,
+    /// Wall time for the same, in nanoseconds: files may be slow to read.
     pub time_ns_max: u64,
 }
 
@@ -105,7 +108,8 @@ impl Default for Limits {
             tail_frames_max: 64,
             scan_words_max: 4_096,
             scans_max: 16,
-            time_ns_max: 500_000_000,
+            work_ns_max: 500_000_000,
+            time_ns_max: 10_000_000_000,
         }
     }
 }
