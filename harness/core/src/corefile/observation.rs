@@ -201,6 +201,7 @@ impl Reader<'_> {
             last_words: LastWords::default(),
             through_handler: false,
             time_ns: 0,
+            held_ns: 0,
         }
     }
 

@@ -162,6 +162,9 @@ pub struct Crash {
     pub through_handler: bool,
     /// CLOCK_MONOTONIC at the capture, nanoseconds.
     pub time_ns: u64,
+    /// How long the thread was held to be looked at, nanoseconds; 0 where nobody held it.
+    #[serde(default)]
+    pub held_ns: u64,
 }
 
 /// A file that a crash handler of the program's own wrote.

@@ -91,6 +91,7 @@ mod tests {
             threads: Vec::new(),
             through_handler: false,
             time_ns: 0,
+            held_ns: 0,
         };
         let text = render_registers(&crash);
         assert!(text.contains("rip 0x0000000000001000  rsp 0x000000007fff0000"), "{text}");

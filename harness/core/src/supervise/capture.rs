@@ -54,6 +54,7 @@ impl Supervisor {
     }
 
     fn look_at(&mut self, tid: i32, signal: i32, (process, role): (i32, Role)) {
+        let begun_ns = monotonic_ns();
         let masks = match procfs::signal_masks(tid) {
             Ok(masks) => masks,
             // Whether the process catches the signal is not known: no reason to call it fatal.
@@ -81,17 +82,18 @@ impl Supervisor {
         if !is_wanted || (!is_child && !is_crash_of_descendant(&crash, of_command)) {
             return;
         }
-        let mut crash = self.with_all_stacks(crash);
+        let (mut crash, maps) = self.with_all_stacks(crash);
         let Some(run) = &mut self.run else { return };
         let chances = run.first_chances.remove(&tid).unwrap_or_default();
         crash = with_first_chance(crash, chances, masks);
         let address = crash.siginfo.known().and_then(|info| info.address);
-        add_surroundings(&mut crash, tid);
+        add_surroundings(&mut crash, &maps, tid);
         let is_mapped = crash.address_map.known().is_none_or(|map| map.inside.is_some());
         crash.former = address
             .filter(|_| !is_mapped)
             .and_then(|address| run.former.at(crash.victim.pid, address))
             .map(mapping);
+        crash.held_ns = monotonic_ns().saturating_sub(begun_ns);
         run.keep_crash(crash);
     }
 
@@ -177,9 +179,6 @@ impl Supervisor {
         (siginfo, registers): (Fact<SignalInfo>, Registers),
     ) -> Crash {
         let time_ns = monotonic_ns();
-        let maps = procfs::maps(tid);
-        let known = maps.as_deref().unwrap_or_default();
-        let address = siginfo.known().and_then(|info| info.address);
         let mut instruction = vec![0; INSTRUCTION_BYTES];
         let read = read_memory(tid, registers.rip, &mut instruction).unwrap_or(0);
         instruction.truncate(read);
@@ -193,28 +192,26 @@ impl Supervisor {
             },
             signal,
             instruction,
-            // The stack's innermost frame tells it; to name it twice would cost a pass each.
-            location: match &maps {
-                Ok(_) => Fact::Unavailable("no stack was walked".to_owned()),
-                Err(error) => Fact::Unavailable(unread(*error)),
-            },
-            address_map: around(&maps, address),
+            // Both are told by the mappings, which are read once, together with the stacks.
+            location: Fact::Unavailable("not looked for".to_owned()),
+            address_map: Fact::Unavailable("not looked for".to_owned()),
             former: None,
             pointers: Vec::new(),
             heap: HeapFacts::default(),
             last_words: LastWords::default(),
-            threads: self.threads(process, known),
+            threads: self.threads(process),
             siginfo,
             registers: Fact::Known(registers),
             through_handler: false,
             time_ns,
+            held_ns: 0,
         }
     }
 
-    /// What all threads of a process do.
-    fn threads(&self, process: i32, maps: &[MapLine]) -> Vec<Thread> {
+    /// What all threads of a process do, as far as it is told without the mappings.
+    fn threads(&self, process: i32) -> Vec<Thread> {
         let threads = self.tasks.threads_of(process);
-        threads.into_iter().take(THREADS_MAX).map(|tid| thread(process, tid, maps)).collect()
+        threads.into_iter().take(THREADS_MAX).map(|tid| thread(process, tid, &[])).collect()
     }
 
     /// What all threads of a process do, and their stacks, at one moment. They go on after.
@@ -234,37 +231,50 @@ impl Supervisor {
     fn with_own_stack(&mut self, mut crash: Crash) -> Crash {
         let (tid, maps) = (crash.victim.tid, procfs::maps(crash.victim.tid));
         let own = crash.threads.iter_mut().find(|thread| thread.tid == tid);
-        let Ok(maps) = maps else { return crash };
-        if let Some(own) = own {
-            self.add_stacks(std::slice::from_mut(own), &maps, &BTreeSet::new(), Some(tid));
+        if let (Some(own), Ok(maps)) = (own, &maps) {
+            self.add_stacks(std::slice::from_mut(own), maps, &BTreeSet::new(), Some(tid));
         }
-        self.with_place(crash, &maps)
+        let mut crash = self.with_places(crash, &maps);
+        crash.address_map = around(&maps, crash.siginfo.known().and_then(|info| info.address));
+        crash
     }
 
-    /// The stacks of all threads, at the moment of the death.
-    fn with_all_stacks(&mut self, mut crash: Crash) -> Crash {
+    /// The stacks of all threads, at the moment of the death, and what is mapped while they stand.
+    fn with_all_stacks(&mut self, mut crash: Crash) -> (Crash, Result<Vec<MapLine>, SysError>) {
         let tid = crash.victim.tid;
-        let Ok(maps) = procfs::maps(tid) else { return crash };
         let tids = self.tasks.threads_of(crash.victim.pid);
         let standing = self.halt(&tids, Some(tid));
-        self.add_stacks(&mut crash.threads, &maps, &standing, Some(tid));
-        self.with_place(crash, &maps)
+        let maps = procfs::maps(tid);
+        if let Ok(maps) = &maps {
+            self.add_stacks(&mut crash.threads, maps, &standing, Some(tid));
+        }
+        (self.with_places(crash, &maps), maps)
     }
 
-    /// The place of the death is that of the innermost frame.
-    fn with_place(&mut self, crash: Crash, maps: &[MapLine]) -> Crash {
-        let own = crash.threads.iter().find(|thread| thread.tid == crash.victim.tid);
+    /// What the mappings tell of the crash's place and of the futexes that threads wait for.
+    fn with_places(&mut self, mut crash: Crash, maps: &Result<Vec<MapLine>, SysError>) -> Crash {
+        let known = maps.as_deref().unwrap_or_default();
+        for thread in &mut crash.threads {
+            if let Wait::Futex { address, private, .. } = &mut thread.wait {
+                *private = *private || lies_in_private_memory(*address, known);
+            }
+        }
+        // The innermost frame knows where its function begins, too.
+        let tid = crash.victim.tid;
+        let own = crash.threads.iter().find(|thread| thread.tid == tid);
         let stack = own.and_then(|own| own.stack.known());
-        let innermost = stack.and_then(|stack| stack.frames.first());
-        let location = innermost.map(|frame| frame.location.clone()).or_else(|| {
+        let innermost = stack.and_then(|stack| stack.frames.first()).map(|frame| &frame.location);
+        let pc = crash.registers.known().map_or(0, |registers| registers.rip);
+        let location = match (innermost, maps) {
+            (Some(location), _) => location.clone(),
             // More threads than are listed.
-            let pc = crash.registers.known()?.rip;
-            Some(match self.symbolizer.locate(maps, &mut LiveMemory::new(crash.victim.tid), pc) {
+            (None, Ok(maps)) => match self.symbolizer.locate(maps, &mut LiveMemory::new(tid), pc) {
                 Ok(location) => Fact::Known(location),
                 Err(reason) => Fact::Unavailable(reason),
-            })
-        });
-        Crash { location: location.unwrap_or_else(|| crash.location.clone()), ..crash }
+            },
+            (None, Err(error)) => Fact::Unavailable(unread(*error)),
+        };
+        Crash { location, ..crash }
     }
 }
 
@@ -294,11 +304,10 @@ fn kept(registers: &TraceRegisters) -> Registers {
 }
 
 /// What lies around the addresses that matter.
-fn add_surroundings(crash: &mut Crash, tid: i32) {
-    let maps = procfs::maps(tid);
-    crash.address_map = around(&maps, crash.siginfo.known().and_then(|info| info.address));
+fn add_surroundings(crash: &mut Crash, maps: &Result<Vec<MapLine>, SysError>, tid: i32) {
+    crash.address_map = around(maps, crash.siginfo.known().and_then(|info| info.address));
     if let Ok(maps) = maps {
-        add_memory_facts(crash, &maps, &mut LiveMemory::new(tid));
+        add_memory_facts(crash, maps, &mut LiveMemory::new(tid));
     }
 }
 

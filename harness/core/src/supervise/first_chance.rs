@@ -140,6 +140,7 @@ mod tests {
             threads: Vec::new(),
             through_handler: false,
             time_ns: 0,
+            held_ns: 0,
         }
     }
 
