@@ -2,7 +2,11 @@
 # Benchmarks: each prints one table, with all rivals measured in the same run.
 #
 #   scripts/bench.sh isolation [ROUNDS]    what a child of its own costs (default: 5 rounds)
+#   scripts/bench.sh backtrace [ROUNDS]    from a signal to the stacks of all threads (default: 7)
+#   scripts/bench.sh signatures [ROUNDS]   crashing runs per second (default: 5)
+#   scripts/bench.sh exec [ROUNDS]         what `hotfire exec` costs a healthy program (default: 7)
 #
+# `backtrace` fetches ONNX Runtime's library from PyPI into .cache/, once.
 # Exit status: 0 measured, whether the aims are met or missed; 2 usage; 96 set-up.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -14,24 +18,85 @@ set_up_failed() { # MESSAGE HELP
     exit 96
 }
 
-isolation() {
-    local tool
-    for tool in gcc python3; do
-        command -v "$tool" >/dev/null || set_up_failed "$tool is not installed" "apt-get install $tool"
-    done
-    cargo build --release --quiet || set_up_failed "hotfire does not build" "cargo build --release"
+need() { # TOOL PACKAGE
+    command -v "$1" >/dev/null || set_up_failed "$1 is not installed" "apt-get install $2"
+}
+
+compile() { # SOURCE NAME ARGUMENTS…
+    local source=$1 name=$2
+    shift 2
     mkdir -p "$build/bench"
-    gcc -O2 -Wall -Wextra -Werror -o "$build/bench/children" scripts/bench/children.c
+    gcc -O2 -o "$build/bench/$name" "$source" "$@"
+}
+
+prepare() { # the tools that all parts need, and hotfire itself
+    need gcc gcc
+    need python3 python3
+    cargo build --release --quiet || set_up_failed "hotfire does not build" "cargo build --release"
+}
+
+isolation() {
+    prepare
+    compile scripts/bench/children.c children -Wall -Wextra -Werror
     python3 scripts/bench/isolation.py "$@"
 }
 
-case ${1:-} in
-isolation)
-    shift
-    isolation "$@"
+# The biggest library that is small enough to fetch: 29 MB, stripped, with unwind tables.
+fetch_onnxruntime() { # the library's path is left in $onnxruntime
+    local version=1.31.1
+    local name=libonnxruntime.so.$version
+    local checksum=fc44112fbe06d7d689c57e11d3862031f64711007e4ee020f8eed5185fd2c1d3
+    local folder=$PWD/.cache/onnxruntime work
+    onnxruntime=$folder/$name
+    checked() { [ -f "$1" ] && [ "$(sha256sum <"$1" | cut -d' ' -f1)" = $checksum ]; }
+    checked "$onnxruntime" && return
+    need unzip unzip
+    mkdir -p "$folder"
+    work=$(mktemp -d "$folder/fetch.XXXXXX")
+    # shellcheck disable=SC2064 # the folder's name is wanted as it is now
+    trap "rm -rf '$work'" EXIT
+    python3 -m pip download --quiet --no-deps --only-binary :all: --python-version 3.11 \
+        --platform manylinux_2_28_x86_64 -d "$work" "onnxruntime==$version" ||
+        set_up_failed "pip could not fetch onnxruntime $version" "check the network and \`pip config list\`"
+    unzip -qj "$work"/onnxruntime-*.whl "*/$name" -d "$work"
+    checked "$work/$name" || set_up_failed "$name has a wrong checksum" "pip cache purge, then try again"
+    mv "$work/$name" "$onnxruntime"
+}
+
+backtrace() {
+    need gdb gdb
+    need eu-stack elfutils
+    local onnxruntime
+    fetch_onnxruntime
+    prepare
+    cargo build --release --quiet -p hotfire-core --example stacks ||
+        set_up_failed "the example does not build" "cargo build --release -p hotfire-core --example stacks"
+    compile scripts/big-library.c big-library -ldl
+    HOTFIRE_ONNXRUNTIME=$onnxruntime python3 scripts/bench/backtrace.py "$@"
+}
+
+signatures() {
+    prepare
+    python3 scripts/bench/signatures.py "$@"
+}
+
+exec_overhead() {
+    prepare
+    compile scripts/bench/work.c work -Wall -Wextra -Werror -pthread
+    python3 scripts/bench/exec.py "$@"
+}
+
+part=${1:-}
+[ $# -eq 0 ] || shift
+case $part in
+isolation | backtrace | signatures)
+    "$part" "$@"
+    ;;
+exec)
+    exec_overhead "$@"
     ;;
 *)
-    printf 'usage: scripts/bench.sh isolation [ROUNDS]\n' >&2
+    printf 'usage: scripts/bench.sh isolation|backtrace|signatures|exec [ROUNDS]\n' >&2
     exit 2
     ;;
 esac
