@@ -11,6 +11,11 @@ use crate::observe::Mapping;
 /// So far from every mapping, nothing can have been mapped a moment before: the kernel puts
 /// mappings next to each other.
 const FAR_BYTES: u64 = 1 << 40;
+/// Where the kernel puts programs and, from the stack downwards, everything else. Their begin is
+/// random within 1 TiB (arch/x86/mm/mmap.c, fs/binfmt_elf.c: 28 bits of pages), and one more is left
+/// for what they hold: whether something is near an address in here differs from run to run.
+const RANDOM_PLACES: [(u64, u64); 2] =
+    [(0x5455_5555_4000, 0x5755_5555_4000), (0x7dff_ffff_f000, USER_END)];
 /// So far from null, no member and no usual element of a null object lies.
 const NULL_OBJECT_BYTES_MAX: u64 = 1 << 28;
 /// The lower half of the addresses ends here (four-level paging).
@@ -142,6 +147,9 @@ pub(crate) fn is_far_from_all(facts: &Facts<'_>) -> Option<Seen> {
     if address >= USER_END {
         let text = format!("{address:#x} lies in the kernel's half of the addresses");
         return Some(line("maps", text));
+    }
+    if RANDOM_PLACES.iter().any(|(start, end)| (*start..*end).contains(&address)) {
+        return None;
     }
     let mut values = gone_through(facts).into_iter().map(|held| held.value).chain([address]);
     if values.any(|value| is_link_of_heap(facts, value)) {

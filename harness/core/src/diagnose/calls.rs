@@ -5,6 +5,7 @@
 
 use super::culprit::{is_interpreter, is_of_cpp_runtime, is_runtime};
 use super::facts::Facts;
+use super::function_name::bare;
 use super::rule::Seen;
 use super::signals;
 use super::signs::line;
@@ -58,15 +59,14 @@ fn frames<'a>(facts: &Facts<'a>) -> Vec<Option<&'a Location>> {
 }
 
 /// A function's name without its parameters.
-fn name(location: &Location) -> Option<&str> {
-    let function = location.function.as_deref()?;
-    // `operator()` and `(anonymous namespace)` are no parameters, and no runtime's entries either.
-    Some(function.split('(').next().unwrap_or(function))
+fn name(location: &Location) -> Option<String> {
+    location.function.as_deref().map(bare)
 }
 
 /// The first frame, from the innermost on, in one of these functions.
 fn find(frames: &[Option<&Location>], wanted: &[&str]) -> Option<usize> {
-    let is_one = |location: &Location| name(location).is_some_and(|name| wanted.contains(&name));
+    let is_one =
+        |location: &Location| name(location).is_some_and(|name| wanted.contains(&name.as_str()));
     frames.iter().position(|frame| frame.is_some_and(is_one))
 }
 
@@ -77,7 +77,7 @@ fn called(function: &str) -> Seen {
 fn dies_in(facts: &Facts<'_>, wanted: &[&str]) -> Option<Seen> {
     let frames = frames(facts);
     let location = (*frames.get(find(&frames, wanted)?)?)?;
-    Some(called(name(location)?))
+    Some(called(&name(location)?))
 }
 
 pub(crate) fn asserts(facts: &Facts<'_>) -> Option<Seen> {
@@ -130,10 +130,10 @@ fn caller_of_terminate<'a>(facts: &Facts<'a>) -> Option<&'a str> {
     inlined.find(|function| *function != AROUND).or_else(own)
 }
 
-fn throws_by<'a>(outwards: &[&'a Location], wanted: &[&str]) -> Option<&'a str> {
+fn throws_by(outwards: &[&Location], wanted: &[&str]) -> Option<String> {
     let near = outwards.iter().take(RUNTIME_FRAMES_MAX);
     let mut runtime = near.take_while(|location| is_of_runtime(location));
-    runtime.find_map(|location| name(location).filter(|name| wanted.contains(name)))
+    runtime.find_map(|location| name(location).filter(|name| wanted.contains(&name.as_str())))
 }
 
 /// The frame is the runtime's: a library of its own, or linked into the program.

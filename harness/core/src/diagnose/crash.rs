@@ -5,9 +5,10 @@
 use hotfire_plan::model::{Operation, Phase};
 
 use super::accesses::access_words;
+use super::blame::{culprit_of, program_of};
 use super::calls::leaving;
 use super::code::Code;
-use super::culprit::{file_name, first_culprit, is_runtime};
+use super::culprit::{file_name, is_runtime};
 use super::facts::{Context, Facts};
 use super::finding::{Evidence, Finding, FindingException, FindingStep, FindingVictim};
 use super::handlers::handler_lines;
@@ -143,7 +144,7 @@ fn captured(observation: &Observation, crash: &Crash, context: &Context<'_>) -> 
         finding.address = info.address.map(|address| format!("{address:#x}"));
     }
     finding.victim = Some(victim(crash));
-    finding.culprit = first_culprit(crash, context);
+    finding.culprit = culprit_of(&facts, class, context);
     finding.threads = crash_threads(crash);
     finding.evidence.push(siginfo_line(crash));
     if let Some(decision) = decision {
@@ -155,6 +156,9 @@ fn captured(observation: &Observation, crash: &Crash, context: &Context<'_>) -> 
     finding.evidence.extend(blind_lines(crash));
     add_names(&mut finding, &facts);
     finding.step = step;
+    if finding.culprit.is_none() && steps.is_of_command() {
+        finding.signature.basis = program_of(&facts);
+    }
     // Whether a mapping was seen before it went is chance: the same bug has one identity.
     finding.class = class_without_former(&facts).to_owned();
     Finding { class: class.to_owned(), ..seal(finding, &in_flight, &steps) }

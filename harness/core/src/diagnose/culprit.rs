@@ -4,39 +4,42 @@
 
 use super::facts::Context;
 use super::finding::Culprit;
-use crate::observe::{Crash, FrameRecord, Location, SourceRecord};
+use super::function_name::{bare, first_namespace};
+use crate::observe::{FrameRecord, Location, SourceRecord};
 
-/// File names that begin so are the C library, the loader, language runtimes, allocators or
-/// interpreters: a crash there is a victim's frame.
+/// File names that begin so are the C library, the loader, language runtimes or allocators: a crash
+/// there is a victim's frame. `libffi` calls on behalf of interpreters.
 const RUNTIME_PREFIXES: &[&str] = &[
     "ld-linux",
     "ld-musl",
     "ld.so",
     "libc.so",
-    "libc-2",
     "libc.musl",
-    "libpthread",
+    "libpthread.so",
     "libm.so",
-    "libm-2",
     "libdl.so",
     "librt.so",
     "libstdc++.so",
     "libgcc_s",
     "libc++.so",
     "libc++abi",
-    "libunwind",
+    "libunwind.so",
+    "libunwind-",
+    "libffi.so",
     "libjemalloc",
     "libtcmalloc",
     "libmimalloc",
-    "libasan",
-    "libtsan",
-    "libubsan",
-    "libpython",
-    "python",
+    "libasan.so",
+    "libtsan.so",
+    "libubsan.so",
     "[vdso]",
     "linux-vdso",
     "[vsyscall]",
 ];
+
+/// The same with a version behind the name, as in `libc-2.31.so` and `python3.11`.
+const VERSIONED_RUNTIMES: &[&str] =
+    &["libc-", "libm-", "ld-", "libpthread-", "libdl-", "librt-", "libpython", "python"];
 
 /// Namespaces of the built-in host that are not an engine's.
 const HOST_NAMESPACES: &[&str] = &[
@@ -89,19 +92,21 @@ pub(crate) fn file_name(path: &str) -> &str {
 pub(crate) fn is_runtime(path: &str) -> bool {
     let name = file_name(path);
     RUNTIME_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+        || VERSIONED_RUNTIMES.iter().any(|stem| is_version_of(name, stem))
+}
+
+/// Whether the name is the stem and a version: digits, dots, and the letters of builds (`3.13t`).
+fn is_version_of(name: &str, stem: &str) -> bool {
+    let Some(rest) = name.strip_prefix(stem) else { return false };
+    let version = rest.split_once(".so").map_or(rest, |(version, _)| version);
+    let number = version.trim_end_matches(['d', 'm', 't', 'u']);
+    number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
 }
 
 /// Whether the module is an interpreter: it runs somebody's program, and ends with it.
 pub(crate) fn is_interpreter(path: &str) -> bool {
     let name = file_name(path);
-    name.starts_with("libpython") || name.starts_with("python")
-}
-
-/// The first namespace of a demangled name; `None` for a plain C function.
-pub(crate) fn first_namespace(function: &str) -> Option<&str> {
-    let name = function.trim_start_matches(['<', '&', '*', '(']);
-    let (first, _) = name.split_once("::")?;
-    Some(first.rsplit([' ', '<', '(']).next().unwrap_or(first))
+    is_version_of(name, "libpython") || is_version_of(name, "python")
 }
 
 /// Whether the function is one of the C++ runtime's.
@@ -112,33 +117,23 @@ pub(crate) fn is_of_cpp_runtime(function: &str) -> bool {
 /// Whether the function is one of the standard library's, compiled into whoever uses it.
 pub(crate) fn is_of_standard_library(function: &str) -> bool {
     is_of_cpp_runtime(function)
-        || first_namespace(function).is_some_and(|first| STANDARD_NAMESPACES.contains(&first))
+        || first_namespace(function)
+            .is_some_and(|first| STANDARD_NAMESPACES.contains(&first.as_str()))
 }
 
 /// Whether a function of the built-in host belongs to an engine: its first namespace is not the
 /// harness's, or one of its first two is named as an engine kind of the plan.
 fn is_engines(function: &str, kinds: &[&str]) -> bool {
     let Some(first) = first_namespace(function) else { return false };
-    let second = function.split("::").nth(1);
+    let path = bare(function);
+    let second = path.split("::").nth(1);
     let is_kind = |space: &str| kinds.contains(&space);
-    !HOST_NAMESPACES.contains(&first) || is_kind(first) || second.is_some_and(is_kind)
+    let is_of_host = HOST_NAMESPACES.contains(&first.as_str());
+    !is_of_host || is_kind(&first) || second.is_some_and(is_kind)
 }
 
-/// The innermost frame of the crashing thread that is somebody's; without a stack, its place.
-pub(crate) fn first_culprit(crash: &Crash, context: &Context<'_>) -> Option<Culprit> {
-    let own = crash.threads.iter().find(|thread| thread.tid == crash.victim.tid);
-    let stack = own.and_then(|own| own.stack.known());
-    let frames = stack.map(|stack| stack.frames.as_slice()).unwrap_or_default();
-    let trusted = frames.iter().take_while(|frame| !frame.doubtful);
-    let culprits: Vec<Culprit> =
-        trusted.filter_map(|frame| culprit_of_frame(frame, context)).collect();
-    // Templates of the standard library are compiled into whoever uses them.
-    let is_own = |one: &&Culprit| !one.function.as_deref().is_some_and(is_of_standard_library);
-    let place = || crash.location.known().and_then(|location| culprit(location, context));
-    culprits.iter().find(is_own).or(culprits.first()).cloned().or_else(place)
-}
-
-fn culprit_of_frame(frame: &FrameRecord, context: &Context<'_>) -> Option<Culprit> {
+/// Whose code a frame is, with the line of its function.
+pub(crate) fn culprit_of_frame(frame: &FrameRecord, context: &Context<'_>) -> Option<Culprit> {
     let location = frame.location.known()?;
     let callable = location.function.as_deref().and_then(callable);
     let callable = callable.map(|name| Location {
@@ -189,7 +184,7 @@ fn whole_function(function: &str) -> String {
 }
 
 /// Whose code it is; `None` where the place is in a runtime or in the harness.
-fn culprit(location: &Location, context: &Context<'_>) -> Option<Culprit> {
+pub(crate) fn culprit(location: &Location, context: &Context<'_>) -> Option<Culprit> {
     if is_runtime(&location.module) {
         return None;
     }
@@ -243,6 +238,14 @@ mod tests {
     fn runtimes_are_nobodys() {
         for module in ["/lib/libc.so.6", "/lib64/ld-linux-x86-64.so.2", "[vdso]", "/u/libm.so.6"] {
             assert_eq!(culprit(&place(module, Some("memcpy")), None), None, "{module}");
+        }
+        for module in
+            ["/u/bin/python3.11", "/u/bin/python", "libpython3.13t.so.1.0", "libc-2.31.so"]
+        {
+            assert_eq!(culprit(&place(module, Some("f")), None), None, "{module}");
+        }
+        for module in ["/x/pythonext.so", "/x/libpython_foo.so", "/x/libm-engine.so"] {
+            assert!(culprit(&place(module, Some("f")), None).is_some(), "{module} is a user's");
         }
         let llama = culprit(&place("/x/libllama.so", None), None).unwrap();
         assert_eq!(llama.module, "libllama.so");
@@ -318,13 +321,5 @@ mod tests {
         // What is the engine's in a function of the standard library is inlined there.
         assert_eq!(line("std::f()", [inlined(), vec![source(header, 9, false)]].concat()), Some(5));
         assert_eq!(line("e::f()", Vec::new()), None);
-    }
-
-    #[test]
-    fn namespaces_are_found_behind_return_types_and_brackets() {
-        assert_eq!(first_namespace("reference::Engine::step"), Some("reference"));
-        assert_eq!(first_namespace("<alloc::vec::Vec<T> as Drop>::drop"), Some("alloc"));
-        assert_eq!(first_namespace("void ggml::run<int>(int)"), Some("ggml"));
-        assert_eq!(first_namespace("memcpy"), None);
     }
 }

@@ -4,6 +4,7 @@
 //! [`HANG_RULES`] and [`LEAK_RULES`] alone, which are data. Deliberately absent: expectations (`judge`), printing.
 
 mod accesses;
+mod blame;
 mod calls;
 mod code;
 mod contract;
@@ -12,6 +13,7 @@ mod culprit;
 mod environment;
 mod facts;
 mod finding;
+mod function_name;
 mod growth;
 mod handlers;
 mod hang;

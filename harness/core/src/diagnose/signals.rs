@@ -14,7 +14,9 @@ pub(crate) const SIGFPE: i32 = 8;
 pub(crate) const SIGKILL: i32 = 9;
 pub(crate) const SIGSEGV: i32 = 11;
 pub(crate) const SIGPIPE: i32 = 13;
+pub(crate) const SIGALRM: i32 = 14;
 pub(crate) const SIGTERM: i32 = 15;
+pub(crate) const SIGXCPU: i32 = 24;
 pub(crate) const SIGSYS: i32 = 31;
 
 /// si_code: sent by kill.
@@ -50,10 +52,10 @@ const NAMES: &[(i32, &str)] = &[
     (SIGSEGV, "SIGSEGV"),
     (12, "SIGUSR2"),
     (13, "SIGPIPE"),
-    (14, "SIGALRM"),
+    (SIGALRM, "SIGALRM"),
     (SIGTERM, "SIGTERM"),
     (16, "SIGSTKFLT"),
-    (24, "SIGXCPU"),
+    (SIGXCPU, "SIGXCPU"),
     (25, "SIGXFSZ"),
     (26, "SIGVTALRM"),
     (27, "SIGPROF"),

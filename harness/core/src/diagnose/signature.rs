@@ -9,6 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::code::Code;
 use super::finding::{Finding, FindingStep, Signature};
+use super::function_name::bare;
 use super::steps::Steps;
 
 const VERSION: u32 = 1;
@@ -44,7 +45,8 @@ pub(crate) fn new_finding(code: Code, class: &str, phase: Phase, title: String) 
     }
 }
 
-/// Sets the steps, and the identity that follows from all facts: the last thing done to a finding.
+/// Sets the steps, and the identity that follows from all facts and from what the signature's basis
+/// holds already: the last thing done to a finding.
 pub(crate) fn seal(mut finding: Finding, in_flight: &[FindingStep], steps: &Steps<'_>) -> Finding {
     finding.steps_in_flight = in_flight.iter().map(|step| step.text.clone()).collect();
     let mut operations: Vec<Operation> = in_flight
@@ -65,28 +67,22 @@ pub(crate) fn seal(mut finding: Finding, in_flight: &[FindingStep], steps: &Step
     ];
     if let Some(culprit) = &finding.culprit {
         basis.push(format!("module={}", culprit.module));
-        // Parameters and template arguments say little and are long.
-        let function = culprit.function.as_deref().map(bare_function);
+        // Parameters and template arguments say little; what a compiler splits off changes.
+        let function = culprit.function.as_deref().map(bare);
         basis.extend(function.map(|function| format!("function={function}")));
         // A place says something only of its own build.
         if let (Some(start), Some(build)) = (&culprit.function_start, &culprit.build_id) {
             basis.extend([format!("build={build}"), format!("function-start={start}")]);
         }
     }
+    basis.append(&mut finding.signature.basis);
+    let exception = finding.exception.as_ref().map(|exception| &exception.kind);
+    basis.extend(exception.map(|kind| format!("exception={kind}")));
     let mostly = finding.left_behind.first().and_then(|left| left.mostly.as_deref());
     basis.extend(mostly.map(|mostly| format!("mostly={mostly}")));
     finding.signature = Signature { version: VERSION, value: hash(&basis), basis };
     finding.id.clone_from(&finding.signature.value);
     finding
-}
-
-/// Without parameters; `(anonymous namespace)` is none.
-fn bare_function(function: &str) -> &str {
-    let parameters = function.match_indices('(').find(|(at, _)| {
-        let rest = function.get(*at..).unwrap_or_default();
-        !rest.starts_with("(anonymous namespace)") && *at > 0
-    });
-    parameters.and_then(|(at, _)| function.get(..at)).unwrap_or(function)
 }
 
 /// The first 16 hex digits of the SHA-256 of the lines.
@@ -107,16 +103,5 @@ mod tests {
     fn the_hash_is_that_of_sha256() {
         // printf 'abc' | sha256sum
         assert_eq!(hash(&["abc".to_owned()]), "ba7816bf8f01cfea");
-    }
-
-    #[test]
-    fn parameters_are_left_out() {
-        assert_eq!(bare_function("a::B::f(int, char)"), "a::B::f");
-        assert_eq!(bare_function("(anonymous namespace)::f(int)"), "(anonymous namespace)::f");
-        assert_eq!(
-            bare_function("a::(anonymous namespace)::f(int)"),
-            "a::(anonymous namespace)::f"
-        );
-        assert_eq!(bare_function("plain"), "plain");
     }
 }

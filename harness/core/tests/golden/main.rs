@@ -9,6 +9,7 @@
 )]
 
 mod accesses;
+mod blame;
 mod build;
 mod calls;
 mod ci;
