@@ -39,7 +39,7 @@ pub use pipe::{ReadEnd, output_pipe, write_if_ready};
 pub use poll::{Polled, Readiness, poll_readable, poll_ready};
 pub use process::{
     ProcessIdentity, become_subreaper, die_with_parent, end_process, forbid_core_dumps,
-    limit_memory, own_executable, process_alive, send_signal, shares_terminal_group,
+    limit_memory, limit_work, own_executable, process_alive, send_signal, shares_terminal_group,
     stop_this_process, terminate_process,
 };
 pub use recorder_file::RecorderFile;

@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::clock::process_cpu_ns;
 use crate::error::{Named, SysError};
 use crate::procfs;
 
@@ -81,6 +82,18 @@ pub fn forbid_core_dumps() -> Result<(), SysError> {
 /// The limit cannot be set.
 pub fn limit_memory(bytes: u64) -> Result<(), SysError> {
     setrlimit(Resource::RLIMIT_AS, bytes, bytes).named("setrlimit")
+}
+
+/// Limits what this process may still compute, in seconds beyond what it has: SIGXCPU ends it then.
+/// A later call gives it as much again.
+///
+/// # Errors
+/// The hard limit of the machine is lower (EINVAL).
+pub fn limit_work(seconds: u64) -> Result<(), SysError> {
+    let (_, most) = getrlimit(Resource::RLIMIT_CPU).named("getrlimit")?;
+    let used = process_cpu_ns() / 1_000_000_000;
+    setrlimit(Resource::RLIMIT_CPU, used.saturating_add(1 + seconds).min(most), most)
+        .named("setrlimit")
 }
 
 /// Sends SIGKILL to a process that this process has not reaped yet.

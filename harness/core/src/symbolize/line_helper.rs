@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use hotfire_sys::{StreamSocket, SysError, die_with_parent, limit_memory};
+use hotfire_sys::{StreamSocket, SysError, die_with_parent, limit_memory, limit_work};
 use serde::{Deserialize, Serialize};
 
 use super::debug_file::DebugFolder;
@@ -16,6 +16,9 @@ use crate::observe::FileState;
 /// Memory that the helper may have, all in all, in bytes: what is kept, twice what is read of one
 /// file, and some.
 const MEMORY_BYTES_MAX: u64 = 1_536 << 20;
+
+/// Seconds of work that one file may take.
+const WORK_SECONDS_MAX: u64 = 2;
 
 /// Bytes of debug information with which a helper goes on to the next request.
 const KEPT_BYTES_MAX: u64 = 256 << 20;
@@ -48,6 +51,7 @@ pub fn symbolize_main(socket: i32, parent: i32) -> Result<(), SysError> {
     let mut files = Files::default();
     while let Some(requests) = socket.receive()? {
         for request in requests {
+            limit_work(WORK_SECONDS_MAX)?;
             let answer = match serde_json::from_slice::<LineRequest>(&request) {
                 Ok(one) => files.source(&one),
                 Err(error) => Err(error.to_string()),
