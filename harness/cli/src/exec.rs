@@ -3,6 +3,7 @@
 //! Deliberately absent: how it is watched (hotfire-core), scenarios, the baseline.
 
 use std::collections::BTreeSet;
+use std::io::Write;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -17,6 +18,7 @@ use hotfire_core::report::{
 use hotfire_core::supervise::Watched;
 use hotfire_core::symbolize::LineReader;
 use hotfire_plan::shell_word;
+use hotfire_sys::signal::{SIGINT, end_by};
 use hotfire_sys::{SysError, own_executable};
 
 use crate::args::{ExecArgs, LeftoversArg, Trace};
@@ -73,7 +75,17 @@ pub(crate) fn exec(args: &ExecArgs, presenter: &mut Presenter) -> Result<u8, Cli
     if let Some(file) = &args.bundle {
         Bundle::write(file, command.kept().cloned().collect())?;
     }
+    if i32::from(status) == SIGNALLED + SIGINT && command.ending == Ending::Signaled(SIGINT) {
+        end_by_interrupt();
+    }
     Ok(status)
+}
+
+/// A shell that was interrupted, too, ends its loop only when its child died of the interrupt.
+fn end_by_interrupt() {
+    // Where either fails, the status says it.
+    let _ = std::io::stdout().flush();
+    let _ = end_by(SIGINT);
 }
 
 /// The command could not be started or watched.
@@ -112,13 +124,16 @@ fn tell(command: &CommandReport, args: &ExecArgs, presenter: &Presenter) {
         let failed = command.verdict.failed;
         let rate = wilson(failed, runs);
         let also: Vec<String> = others(command, finding);
+        // One run has no rate.
+        let tried = (runs > 1).then_some(Reproduced { failed, of: runs });
+        let reproduce = Some(reproduce(args));
         let view = FindingView {
-            finding: &Finding { reproduce: Some(reproduce(args)), ..finding.clone() },
+            finding: &Finding { reproduce, reproduced: tried, ..finding.clone() },
             scenario: &shown,
             place: None,
             engine: "",
             steps: Vec::new(),
-            tried: Some(Reproduced { failed, of: runs }),
+            tried,
             rate: (runs > 1).then_some(&rate),
             also: &also,
             whole: Whole::Nowhere,

@@ -15,6 +15,7 @@ use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction
 use nix::unistd::{ForkResult, fork};
 
 use crate::error::{Named, SysError};
+use crate::process::ensure_one_thread;
 use crate::procfs;
 
 /// What runs a script that has no first line of its own, as execvp does (POSIX).
@@ -158,9 +159,7 @@ impl Held {
         streams: [Option<&OwnedFd>; 2],
     ) -> Result<Self, SysError> {
         let own = i32::try_from(std::process::id()).unwrap_or(0);
-        if procfs::threads(own)?.len() != 1 {
-            return Err(SysError::new("fork", Errno::EDEADLK));
-        }
+        ensure_one_thread()?;
         let (go_read, go) = nix::unistd::pipe2(OFlag::O_CLOEXEC).named("pipe2")?;
         let (failure, failure_write) = nix::unistd::pipe2(OFlag::O_CLOEXEC).named("pipe2")?;
         // SAFETY: this process has one thread, so that no lock is held in the child for ever.

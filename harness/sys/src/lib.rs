@@ -5,6 +5,7 @@
 //!
 //! Deliberately absent: what the facts mean, and any policy (see hotfire-core).
 
+mod apart;
 mod bounded;
 pub mod census;
 mod clock;
@@ -27,6 +28,7 @@ mod spawn;
 mod trace;
 mod wait;
 
+pub use apart::fork_apart;
 pub use bounded::{BoundedRun, run_bounded};
 pub use clock::{monotonic_ns, thread_cpu_ns};
 pub use descriptors::close_rest_on_exec;

@@ -46,6 +46,18 @@ pub fn process_alive(pid: i32) -> bool {
     procfs::stat(pid).is_ok_and(|stat| !matches!(stat.state, 'Z' | 'X'))
 }
 
+/// A fork of a process with one thread leaves no lock held in the child.
+///
+/// # Errors
+/// EDEADLK: it has more.
+pub(crate) fn ensure_one_thread() -> Result<(), SysError> {
+    let own = i32::try_from(std::process::id()).unwrap_or(0);
+    match procfs::threads(own)?.len() {
+        1 => Ok(()),
+        _ => Err(SysError::new("fork", nix::errno::Errno::EDEADLK)),
+    }
+}
+
 /// Orphans below this process become its children.
 ///
 /// # Errors

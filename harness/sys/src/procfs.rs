@@ -114,6 +114,18 @@ pub fn signal_masks(tid: i32) -> Result<SignalMasks, SysError> {
     parse_masks(&text).ok_or(SysError::new("parse(/proc/PID/status)", Errno::EINVAL))
 }
 
+/// The signals that wait to be delivered to a process or its first thread, as a mask; none of one
+/// that is gone.
+#[must_use]
+pub fn pending_signals(pid: i32) -> u64 {
+    let text = read_text(&format!("/proc/{pid}/status")).unwrap_or_default();
+    let mask = |name: &str| {
+        let word = text.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+        word.and_then(|word| u64::from_str_radix(word, 16).ok()).unwrap_or(0)
+    };
+    mask("SigPnd:") | mask("ShdPnd:")
+}
+
 fn parse_masks(text: &str) -> Option<SignalMasks> {
     let field = |name: &str| {
         text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)

@@ -78,6 +78,16 @@ pub(crate) fn default_action(signal: Signal, flags: SaFlags) -> Result<(), SysEr
     unsafe { sigaction(signal, &action) }.map(|_| ()).named("sigaction")
 }
 
+/// Ends this process by a signal. Returns where the signal is blocked, or does not end a process.
+///
+/// # Errors
+/// There is no such signal (EINVAL).
+pub fn end_by(signal: i32) -> Result<(), SysError> {
+    let signal = Signal::try_from(signal).named("raise")?;
+    default_action(signal, SaFlags::empty())?;
+    nix::sys::signal::raise(signal).named("raise")
+}
+
 /// A signal that this process got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Caught {
@@ -85,6 +95,8 @@ pub struct Caught {
     pub signal: i32,
     /// The kernel sent it: a terminal does so to all processes of the group in its foreground.
     pub by_kernel: bool,
+    /// The process that sent it; 0 where nobody did.
+    pub sender: i32,
 }
 
 /// Signals that arrive as bytes to read instead of interrupting.
@@ -128,6 +140,7 @@ impl SignalStream {
             signals.push(Caught {
                 signal: i32::try_from(info.ssi_signo).unwrap_or(0),
                 by_kernel: info.ssi_code > 0,
+                sender: i32::try_from(info.ssi_pid).unwrap_or(0),
             });
         }
         Ok(signals)

@@ -159,6 +159,12 @@ fn instructions() {
         told("kill-itself-sys", "self-kill", "self-kill", "kill_itself_sys"),
         told("kill-itself", "self-kill", "self-kill", "kill_itself"),
     ]);
+    // Of a grandchild, whose parent goes on.
+    let program = deaths();
+    let script = ["sh", "-c", "\"$0\" seccomp-kill; true", program.to_str().unwrap()];
+    let of_grandchild = finding(&Workshop::new(), &script);
+    check(&of_grandchild, &told("seccomp-kill", "seccomp", "seccomp-kill", "forbidden_call"));
+    assert_eq!(of_grandchild["victim"]["relation"], "descendant");
     let evidence = finding(&Workshop::new(), &[deaths().to_str().unwrap(), "seccomp-kill"]);
     assert!(evidence["evidence"].to_string().contains("forbids getppid"), "{evidence:#}");
 }

@@ -10,7 +10,7 @@ use super::colour::{RenderContext, Tone};
 use super::lines::counted;
 use super::sanitize::sanitize;
 use super::view::{FindingView, StepView, Whole};
-use crate::diagnose::{Finding, FindingThread, Frame};
+use crate::diagnose::{Culprit, Finding, FindingThread, Frame};
 
 /// Lines of a finding, in all.
 const LINES_MAX: usize = 24;
@@ -21,6 +21,7 @@ const FRAMES_MAX: usize = 3;
 const COMMAND_FRAMES_MAX: usize = 8;
 const THREADS_MAX: usize = 3;
 const ALSO_MAX: usize = 3;
+const FOUND_AS_USUAL: &str = "  [found by unwind-info]";
 /// Evidence gets what the other parts leave, and never less.
 const EVIDENCE_MIN: usize = 3;
 
@@ -88,6 +89,12 @@ impl Page {
         } else {
             lines.extend([self.fit(&cause, 0), self.fit(&format!("     {rule}"), 0)]);
         }
+        // Of a plan the step says whose it is.
+        if view.finding.minimal_plan.is_none()
+            && let Some(culprit) = &finding.culprit
+        {
+            lines.push(self.fit(&culprit_line(culprit), 0));
+        }
         lines.push(self.fit(&place, 0));
         lines
     }
@@ -138,8 +145,13 @@ impl Page {
             let mut lines = vec![self.fit(&thread_line(thread, finding), 0)];
             // A command has no steps, and so more room.
             let frames_max = if view.steps.is_empty() { COMMAND_FRAMES_MAX } else { FRAMES_MAX };
-            let frames = (0..).zip(&thread.frames).take(self.at_most(frames_max));
-            lines.extend(frames.map(|(at, frame)| self.fit(&frame_line(at, frame), 0)));
+            let shown = self.at_most(frames_max);
+            let frames = (0..).zip(&thread.frames).take(shown);
+            lines.extend(frames.map(|(at, frame)| self.frame(at, frame)));
+            let more = thread.frames.len().saturating_sub(shown);
+            if more > 0 && view.steps.is_empty() {
+                lines.push(format!("     … {}", counted(more, "more frame")));
+            }
             if self.is_whole {
                 let others = finding.threads.iter().filter(|other| other.tid != thread.tid);
                 lines.extend(others.map(|other| self.fit(&thread_line(other, finding), 0)));
@@ -157,6 +169,13 @@ impl Page {
             lines.push(format!("   = … {}", counted(more, "more thread")));
         }
         lines
+    }
+
+    /// How a frame was found is said where it is not the usual way.
+    fn frame(&self, at: usize, frame: &Frame) -> String {
+        let line = frame_line(at, frame);
+        let line = if self.is_whole { &line } else { line.trim_end_matches(FOUND_AS_USUAL) };
+        self.fit(line, 0)
     }
 
     fn evidence(&self, view: &FindingView<'_>, lines_max: usize) -> Vec<String> {
@@ -245,6 +264,16 @@ fn cause(finding: &Finding) -> (String, String) {
         }
         None => (format!("   = what it is: {}", finding.class), String::new()),
     }
+}
+
+fn culprit_line(culprit: &Culprit) -> String {
+    let module = &culprit.module;
+    let function = match (&culprit.function, &culprit.function_start) {
+        (Some(function), _) => format!("{function} in {module}"),
+        (None, Some(start)) => format!("{module} (function at {start})"),
+        (None, None) => module.clone(),
+    };
+    format!("   = culprit: {function}")
 }
 
 /// The steps around the one that matters: most of them before it.

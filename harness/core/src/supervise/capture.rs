@@ -9,7 +9,7 @@ use hotfire_sys::{SysError, TraceRegisters, Tracee, monotonic_ns, read_memory, s
 
 use super::first_chance::{keep, take_kept, with_first_chance};
 use super::run::Run;
-use super::supervisor::Supervisor;
+use super::supervisor::{Manners, Supervisor};
 use super::tasks::Role;
 use super::words::add_memory_facts;
 use crate::observe::{
@@ -39,6 +39,9 @@ impl Supervisor {
     pub(super) fn on_signal(&mut self, tid: i32, signal: i32) {
         if self.on_border(tid, signal) {
             return;
+        }
+        if self.manners() == Manners::Wrapper {
+            self.note_met(tid, signal);
         }
         let process = self.tasks.process_of(tid).unwrap_or(tid);
         let role = self.tasks.role(process);

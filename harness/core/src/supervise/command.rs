@@ -10,11 +10,12 @@ use std::os::fd::{AsFd, OwnedFd};
 use hotfire_plan::scenario::{Census, Limits};
 use hotfire_sys::signal::{
     Caught, SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGSTOP, SIGTERM, SIGTSTP, SIGTTIN, SIGTTOU, SIGUSR1,
-    SIGUSR2, SignalStream,
+    SIGUSR2, SignalStream, details, mask_bit,
 };
 use hotfire_sys::{
     Dispositions, Held, Program, Stop, SysError, Tracee, WaitEvent, become_subreaper, end_process,
-    monotonic_ns, output_pipe, pipe_of, same_file, send_signal, stop_this_process, written_file,
+    monotonic_ns, output_pipe, pipe_of, procfs, same_file, send_signal, stop_this_process,
+    written_file,
 };
 
 use super::output::Collector;
@@ -33,6 +34,9 @@ const LET_GO_NS: u64 = 2_000_000_000;
 const READER_LOOK_NS: u64 = 1_000_000_000;
 /// How long the reader of a command's output may take for what is left of it: a day.
 const READER_NS: u64 = 24 * 3600 * 1_000_000_000;
+
+/// What one call sends to a group arrives within this time of one another.
+const MET_NS: u64 = 1_000_000_000;
 
 /// A command and how it is to be watched.
 #[derive(Debug, Clone)]
@@ -133,6 +137,23 @@ fn job(watched: &Watched) -> Job {
     }
 }
 
+/// A signal that somebody sent to the command.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Met {
+    signal: i32,
+    sender: i32,
+    time_ns: u64,
+}
+
+/// Whether the command has got this signal of this sender by itself; one answers for one.
+fn take_met(all: &mut Vec<Met>, (signal, sender): (i32, i32)) -> bool {
+    let now = monotonic_ns();
+    let is_same = |met: &Met| {
+        (met.signal, met.sender) == (signal, sender) && now.saturating_sub(met.time_ns) < MET_NS
+    };
+    all.iter().position(is_same).map(|index| all.remove(index)).is_some()
+}
+
 /// The child's ends of the pipes that stand between its output and where that goes; a terminal is
 /// its own.
 struct Streams {
@@ -204,10 +225,11 @@ impl Supervisor {
         self.is_interrupted = false;
         while monotonic_ns() < deadline
             && !self.is_interrupted
-            && self.run.as_mut().is_some_and(|run| !run.pass_rest_on())
+            && self.run.as_mut().is_some_and(|run| !run.pass_rest_on() && !run.has_writer())
         {
             self.pump(READER_LOOK_NS);
         }
+        self.hand_streams_over();
         let lost = || SysError::from_io("run", &std::io::ErrorKind::NotFound.into());
         let run = self.run.take().ok_or_else(lost)?;
         match held.failure().filter(|_| !run.has_program) {
@@ -223,12 +245,39 @@ impl Supervisor {
             return;
         }
         self.is_interrupted |= [SIGTERM, SIGINT, SIGHUP, SIGQUIT].contains(&caught.signal);
-        let root = self.run.as_ref().filter(|run| run.root_end.is_none());
-        if let Some(root) = root.and_then(|run| run.root)
+        let Some(run) = self.run.as_mut().filter(|run| run.root_end.is_none()) else { return };
+        let is_met = take_met(&mut run.met, (caught.signal, caught.sender));
+        if let Some(root) = run.root
             && !caught.by_kernel
+            && !is_met
         {
             // It may have ended just now.
             let _ = send_signal(root, caught.signal);
+        }
+    }
+
+    /// Signals that still wait to be delivered to the command would be lost in one another. To be
+    /// asked before its stops are looked at: what does not wait has then been met.
+    pub(super) fn drop_pending(&mut self, caught: &mut [Caught]) {
+        let root = self.run.as_ref().filter(|run| run.root_end.is_none()).and_then(|run| run.root);
+        let pending = root.map_or(0, procfs::pending_signals);
+        for caught in caught {
+            caught.by_kernel |= pending & mask_bit(caught.signal) != 0;
+        }
+    }
+
+    /// The command got a signal. What is sent to its whole process group reaches us, too, and
+    /// must not reach it twice.
+    pub(super) fn note_met(&mut self, tid: i32, signal: i32) {
+        let Some(run) = &mut self.run else { return };
+        if !SIGNALS.contains(&signal) || self.tasks.process_of(tid) != run.root {
+            return;
+        }
+        let info = Tracee::new(tid).signal_info();
+        if let Some(sender) = info.ok().and_then(|info| details(&info).2) {
+            let now = monotonic_ns();
+            run.met.retain(|met| now.saturating_sub(met.time_ns) < MET_NS);
+            run.met.push(Met { signal, sender, time_ns: now });
         }
     }
 
@@ -253,9 +302,8 @@ impl Supervisor {
 
     /// The thread whose stop stands for its process's: the leader, or another where that has ended.
     fn speaker(&self, process: i32) -> Option<i32> {
-        let lives = |tid: &i32| {
-            hotfire_sys::procfs::stat(*tid).is_ok_and(|stat| !matches!(stat.state, 'Z' | 'X'))
-        };
+        let lives =
+            |tid: &i32| procfs::stat(*tid).is_ok_and(|stat| !matches!(stat.state, 'Z' | 'X'));
         self.tasks.threads_of(process).into_iter().find(lives)
     }
 

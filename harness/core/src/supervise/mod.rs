@@ -13,6 +13,7 @@ mod former;
 mod halt;
 mod heap;
 mod nursery;
+mod onward;
 mod output;
 mod perform;
 mod protocol;

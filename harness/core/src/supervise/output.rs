@@ -5,10 +5,10 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 
-use hotfire_sys::{ReadEnd, write_if_ready};
+use hotfire_sys::{Polled, ReadEnd, poll_ready, write_if_ready};
 
 use crate::observe::Stream;
 
@@ -98,6 +98,35 @@ impl Collector {
     pub(super) fn reader(&self) -> Option<BorrowedFd<'_>> {
         let onward = self.passed_on.as_ref()?;
         onward.pending.is_empty().then(|| onward.to.as_fd())
+    }
+
+    /// Whether somebody can still write to a stream that goes on to its reader.
+    pub(super) fn has_writer(&self) -> bool {
+        let (Some(pipe), Some(_)) = (&self.pipe, &self.passed_on) else { return false };
+        !is_closed(pipe.as_fd())
+    }
+
+    /// Whether nobody reads any more what goes on to its reader.
+    pub(super) fn has_lost_reader(&self) -> bool {
+        self.passed_on.as_ref().is_some_and(|onward| is_closed(onward.to.as_fd()))
+    }
+
+    /// Whether something of it may still have to be passed on.
+    pub(super) fn is_open(&self) -> bool {
+        self.passed_on.is_some() && (self.pipe.is_some() || self.onward().is_some())
+    }
+
+    /// Takes what reads the stream and passes it on, and what waits for that, into one of its own;
+    /// what was kept stays here.
+    pub(super) fn hand_over(&mut self) -> Self {
+        let (pipe, passed_on) = (self.pipe.take(), self.passed_on.take());
+        Self { pipe, passed_on, ..Self::nothing() }
+    }
+
+    /// The numbers of its descriptors.
+    pub(super) fn descriptor_numbers(&self) -> impl Iterator<Item = i32> {
+        let onward = self.passed_on.as_ref().map(|onward| onward.to.as_fd().as_raw_fd());
+        self.pipe.as_ref().map(|pipe| pipe.as_fd().as_raw_fd()).into_iter().chain(onward)
     }
 
     /// Nobody reads any more.
@@ -204,6 +233,13 @@ impl Collector {
             bytes: self.bytes,
         }
     }
+}
+
+/// Whether the other side of a pipe is closed.
+fn is_closed(end: BorrowedFd<'_>) -> bool {
+    let watched = [end];
+    let polled = Polled { watched: &watched, ..Polled::default() };
+    poll_ready(&polled, 0).is_ok_and(|ready| ready.iter().any(|ready| ready.hung_up))
 }
 
 #[cfg(test)]

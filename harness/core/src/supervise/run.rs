@@ -8,6 +8,7 @@ use hotfire_recorder::{Gate, LaneSnapshot, Snapshot};
 use hotfire_sys::{RecorderFile, SysError, monotonic_ns, output_pipe};
 
 use super::census::Counts;
+use super::command::Met;
 use super::convert::{fetch, recorded};
 use super::former::Former;
 use super::output::Collector;
@@ -40,6 +41,8 @@ pub(super) struct Run {
     pub(super) crash: Option<Crash>,
     /// Signals by which others asked the child to end, and which it handles.
     pub(super) asked_to_end: Vec<i32>,
+    /// Signals that others sent to the command, as it got them.
+    pub(super) met: Vec<Met>,
     pub(super) more_crashes: Vec<Crash>,
     pub(super) handler_reports: Vec<HandlerReport>,
     pub(super) first_chances: BTreeMap<i32, Vec<Crash>>,
@@ -100,6 +103,7 @@ impl Run {
             has_program: false,
             crash: None,
             asked_to_end: Vec::new(),
+            met: Vec::new(),
             more_crashes: Vec::new(),
             handler_reports: Vec::new(),
             first_chances: BTreeMap::new(),
@@ -121,6 +125,11 @@ impl Run {
     pub(super) fn pass_rest_on(&mut self) -> bool {
         let (stdout, stderr) = (self.stdout.pass_rest_on(), self.stderr.pass_rest_on());
         stdout && stderr
+    }
+
+    /// Whether somebody who outlived the command can still write to its output.
+    pub(super) fn has_writer(&self) -> bool {
+        self.stdout.has_writer() || self.stderr.has_writer()
     }
 
     /// Whether a death tells something new: the first of all; of a command, one of each process.

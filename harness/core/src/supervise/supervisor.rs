@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use hotfire_sys::signal::{SIGINT, SIGTERM, SignalStream};
+use hotfire_sys::signal::{Caught, SIGINT, SIGTERM, SignalStream};
 use hotfire_sys::{Polled, Stop, Tracee, WaitEvent, monotonic_ns, poll_ready, procfs, wait_any};
 
 use super::halt::Deferred;
@@ -43,7 +43,7 @@ pub(super) struct Supervisor {
     pub(super) deferred: Deferred,
     pub(super) symbolizer: Symbolizer,
     pub(super) unwinder: Unwinder,
-    /// Children that this process had before it was ours: an exec keeps them.
+    /// Children that are none of the run's: an exec kept them, or they pass its output on.
     pub(super) inherited: BTreeSet<i32>,
     /// Somebody wants us to end.
     pub(super) terminating: bool,
@@ -159,18 +159,23 @@ impl Supervisor {
     }
 
     fn handle(&mut self, [launcher, forkserver, stdout, stderr]: [bool; 4], signalled: bool) {
+        let mut caught = Vec::new();
         if signalled {
-            for caught in self.signals.take().unwrap_or_default() {
-                match self.manners {
-                    Manners::Worker => {
-                        self.terminating |= [SIGTERM, SIGINT].contains(&caught.signal);
-                    }
-                    Manners::Wrapper => self.pass_on(caught),
-                }
-            }
+            caught = self.signals.take().unwrap_or_default();
+        }
+        if self.manners == Manners::Wrapper && !caught.is_empty() {
+            self.drop_pending(&mut caught);
+        }
+        if self.manners == Manners::Worker {
+            let asks = |caught: &Caught| [SIGTERM, SIGINT].contains(&caught.signal);
+            self.terminating |= caught.iter().any(asks);
         }
         if signalled || self.backlog {
             self.take_events();
+        }
+        if self.manners == Manners::Wrapper {
+            // Only now is known which of them the command got by itself.
+            caught.into_iter().for_each(|caught| self.pass_on(caught));
         }
         if launcher {
             self.on_launcher_reply();
@@ -359,6 +364,10 @@ impl Supervisor {
     }
 
     fn on_end(&mut self, tid: i32, ending: Ending) {
+        if self.inherited.remove(&tid) {
+            // No process of the run, whoever gets its id next.
+            return;
+        }
         if self.was_stranger(tid) || !self.tasks.knows(tid) {
             // Its parent's event is still to come, and must not bring it back.
             self.tasks.met_early(tid);
