@@ -5,7 +5,10 @@ use std::collections::VecDeque;
 use super::stack::{Cycle, EndReason, Frame, Limits, Omitted, Stack};
 
 /// The longest repetition that is looked for, in frames.
-const CYCLE_FRAMES_MAX: usize = 32;
+const CYCLE_FRAMES_MAX: usize = 64;
+/// A repetition that begins behind this frame is not looked for, and how often it is.
+const SEARCHED_FRAMES_MAX: usize = 1_024;
+const FRAMES_PER_LOOK: usize = 32;
 /// Fewer repetitions are no cycle.
 const CYCLE_TIMES_MIN: u64 = 8;
 
@@ -13,7 +16,9 @@ const CYCLE_TIMES_MIN: u64 = 8;
 #[derive(Debug)]
 pub(super) struct Folder {
     limits: Limits,
+    /// Longer than it is to be until it is settled where it ends.
     head: Vec<Frame>,
+    is_settled: bool,
     tail: VecDeque<Frame>,
     walked: u64,
     /// The cycle that runs through the end of the head: its length and its frames so far.
@@ -31,7 +36,7 @@ struct Running {
 impl Folder {
     pub(super) fn new(limits: Limits) -> Self {
         let (head, tail) = (Vec::new(), VecDeque::new());
-        Self { limits, head, tail, walked: 0, running: None }
+        Self { limits, head, is_settled: false, tail, walked: 0, running: None }
     }
 
     /// Frames so far.
@@ -41,12 +46,9 @@ impl Folder {
 
     pub(super) fn push(&mut self, frame: Frame) {
         self.walked += 1;
-        if self.head.len() < self.limits.head_frames_max {
+        if !self.is_settled {
             self.head.push(frame);
-            return;
-        }
-        if self.tail.is_empty() {
-            self.running = running(&self.head);
+            return self.look();
         }
         if let Some(running) = &mut self.running
             && !running.broken
@@ -59,13 +61,40 @@ impl Folder {
                 running.broken = true;
             }
         }
+        self.push_to_tail(frame);
+    }
+
+    fn push_to_tail(&mut self, frame: Frame) {
         self.tail.push_back(frame);
         if self.tail.len() > self.limits.tail_frames_max {
             self.tail.pop_front();
         }
     }
 
-    pub(super) fn finish(self, end: EndReason) -> Stack {
+    /// Whether something repeats itself by now: then the head ends with it.
+    fn look(&mut self) {
+        let length = self.head.len();
+        let beyond = length.checked_sub(self.limits.head_frames_max);
+        if beyond.is_some_and(|beyond| beyond % FRAMES_PER_LOOK == 0) {
+            self.running = running(&self.head);
+            self.is_settled = self.running.is_some();
+        }
+        if beyond.is_some() && length >= SEARCHED_FRAMES_MAX {
+            self.settle();
+        }
+    }
+
+    /// What is too much for a head in which nothing repeats itself is the begin of the tail.
+    fn settle(&mut self) {
+        if !self.is_settled && self.head.len() > self.limits.head_frames_max {
+            let rest = self.head.split_off(self.limits.head_frames_max);
+            rest.into_iter().for_each(|frame| self.push_to_tail(frame));
+        }
+        self.is_settled = true;
+    }
+
+    pub(super) fn finish(mut self, end: EndReason) -> Stack {
+        self.settle();
         let Self { mut head, tail, walked, running, .. } = self;
         let kept = (head.len() + tail.len()) as u64;
         let omitted = (walked > kept)
@@ -123,6 +152,26 @@ mod tests {
             });
         }
         folder.finish(EndReason::Outermost)
+    }
+
+    #[test]
+    fn recursion_below_other_frames_is_folded() {
+        // 280 frames of which none repeats itself, 2,000 of a recursion of three, and the begin.
+        let stack = fold((5000..5280).chain((0..2_000).map(|at| 7 + at % 3)).chain([1, 2]));
+        let cycle = stack.cycle.unwrap();
+        assert_eq!((cycle.length, cycle.times), (3, 666));
+        let of_cycle = &stack.frames[cycle.first..cycle.first + 3];
+        assert!(of_cycle.iter().all(|frame| (7..10).contains(&frame.pc)), "{of_cycle:?}");
+        let omitted = stack.omitted.unwrap();
+        assert_eq!(stack.frames.len() as u64 + omitted.frames, 2_282);
+        assert_eq!(stack.frames.last().map(|frame| frame.pc), Some(2));
+        // Of frames of which none repeats itself no more are kept than were asked for.
+        for count in [44, 45, 46, 1_023, 1_024, 1_025, 9_000] {
+            let stack = fold(1..=count);
+            assert_eq!(stack.frames.len() as u64, count.min(45), "{count}");
+            assert_eq!(stack.omitted.map_or(0, |omitted| omitted.frames), count.saturating_sub(45));
+            assert_eq!(stack.frames.last().map(|frame| frame.pc), Some(count));
+        }
     }
 
     #[test]
