@@ -77,12 +77,12 @@ impl Search {
     }
 }
 
-/// All functions of a section, in order.
-pub(super) fn index(source: &mut dyn Memory, section: Extent) -> Vec<IndexEntry> {
+/// All functions of a section, in order, and whether all of it could be read.
+pub(super) fn index(source: &mut dyn Memory, section: Extent) -> (Vec<IndexEntry>, bool) {
     let length = usize::try_from(section.bytes).unwrap_or(usize::MAX).min(SECTION_BYTES_MAX);
     let mut bytes = vec![0; length];
-    let length = source.read(section.address, &mut bytes);
-    bytes.truncate(length);
+    let read = source.read(section.address, &mut bytes);
+    bytes.truncate(read);
     let mut frame = EhFrame::new(&bytes, LittleEndian);
     frame.set_address_size(8);
     let bases = BaseAddresses::default().set_eh_frame(section.address);
@@ -99,7 +99,7 @@ pub(super) fn index(source: &mut dyn Memory, section: Extent) -> Vec<IndexEntry>
         }
     }
     index.sort_unstable();
-    index
+    (index, read == length)
 }
 
 /// Where the entry of the function that covers `address` lies.

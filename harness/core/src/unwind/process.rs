@@ -23,8 +23,6 @@ const FRAMES_PER_LOOK: u64 = 256;
 
 /// Images that are kept from process to process; each may hold an open file.
 const IMAGES_MAX: usize = 128;
-/// Bytes that all of them may take, about.
-const IMAGES_BYTES_MAX: usize = 16 << 20;
 
 /// Unwinds; keeps what it has read of files for the next process.
 #[derive(Debug, Default)]
@@ -42,7 +40,7 @@ impl Unwinder {
 
     /// A process whose threads are stopped, and whose memory does not change while it is looked at.
     pub fn process<M: Memory>(&mut self, mappings: Mappings, memory: M) -> StoppedProcess<'_, M> {
-        self.cache.trim(IMAGES_MAX, IMAGES_BYTES_MAX);
+        self.cache.trim(IMAGES_MAX);
         StoppedProcess {
             cache: &mut self.cache,
             limits: self.limits,
@@ -216,8 +214,8 @@ impl<M: Memory> StoppedProcess<'_, M> {
                 module?
             }
         };
-        let image = self.cache.get(image)?;
-        let row = image.row(&mut self.memory, bias, address.wrapping_sub(bias))?;
+        let place = (bias, address.wrapping_sub(bias));
+        let row = self.cache.row(image, &mut self.memory, place)?;
         let function_start = row.function_start.wrapping_add(bias);
         Some(Known { row, function_start })
     }
@@ -226,7 +224,7 @@ impl<M: Memory> StoppedProcess<'_, M> {
         let index = region.file?;
         let of_file = self.mappings.file(index).and_then(|file| self.cache.of_file(file));
         if let Some(image) = of_file {
-            let headers = &self.cache.get(image)?.headers;
+            let headers = self.cache.headers(image)?;
             return Some((image, headers.bias(region.offset, region.start, region.executable)?));
         }
         // Deleted, replaced, of another file system, or the vDSO: what is mapped is in memory.
