@@ -40,9 +40,17 @@ pub(super) struct Module {
     pub(super) headers: Headers,
     tables: Vec<Table>,
     /// The debug file and its tables; looked for when first needed.
-    debug: Option<Option<(PathBuf, Vec<Table>)>>,
+    debug: Option<Option<DebugFile>>,
     /// By address as linked.
     names: BTreeMap<Place, Option<String>>,
+}
+
+/// A debug file as it was when it was found to be the module's own.
+#[derive(Debug)]
+struct DebugFile {
+    place: PathBuf,
+    identity: FileIdentity,
+    tables: Vec<Table>,
 }
 
 impl Modules {
@@ -106,7 +114,9 @@ impl Modules {
             }
             let (names, whole) = module.look_up((path, file), &self.debug_folder, &unknown);
             is_whole = whole;
-            module.names.extend(unknown.into_iter().zip(names));
+            // A name that a limit kept back is none that is not there.
+            let is_known = |(_, name): &(Place, Option<String>)| whole || name.is_some();
+            module.names.extend(unknown.into_iter().zip(names).filter(is_known));
         }
         let name = |place: &Place| module.names.get(place).cloned().flatten();
         (places.iter().map(name).collect(), is_whole)
@@ -128,7 +138,7 @@ impl Module {
         let mut debug_file = None;
         if !self.tables.iter().any(|table| table.is_whole) {
             debug_file = self.debug_file((path, file), folder);
-            let tables = self.debug.iter().flatten().flat_map(|(_, tables)| tables);
+            let tables = self.debug.iter().flatten().flat_map(|debug| &debug.tables);
             if let Some(file) = &debug_file {
                 for table in tables {
                     is_whole &= search.table(&mut WholeFile(file), table, 1);
@@ -146,20 +156,26 @@ impl Module {
 
     fn debug_file(&mut self, (path, file): (&str, &File), folder: &DebugFolder) -> Option<File> {
         match &self.debug {
-            Some(None) => None,
-            // What it says of itself was checked when it was found.
-            Some(Some((place, _))) => open_regular(place.to_str()?).ok(),
-            None => {
-                let found = folder.find(Path::new(path), file, self.headers.build_id.as_deref());
-                let with_tables = |(place, file): (PathBuf, File)| {
-                    let sections = Sections::read(&mut WholeFile(&file)).unwrap_or_default();
-                    ((place, Table::of(&sections)), file)
-                };
-                let (kept, file) = found.map(with_tables).unzip();
-                self.debug = Some(kept);
-                file
+            Some(None) => return None,
+            Some(Some(debug)) => {
+                let file = debug.place.to_str().and_then(|place| open_regular(place).ok());
+                let is_it = |file: &File| file_identity(file) == Ok(debug.identity);
+                if let Some(file) = file.filter(is_it) {
+                    return Some(file);
+                }
+                // It is gone, or another one by now: maybe there is one elsewhere.
             }
+            None => {}
         }
+        let found = folder.find(Path::new(path), file, self.headers.build_id.as_deref());
+        let with_tables = |(place, file): (PathBuf, File)| {
+            let identity = file_identity(&file).ok()?;
+            let sections = Sections::read(&mut WholeFile(&file)).unwrap_or_default();
+            Some((DebugFile { place, identity, tables: Table::of(&sections) }, file))
+        };
+        let (kept, file) = found.and_then(with_tables).unzip();
+        self.debug = Some(kept);
+        file
     }
 }
 

@@ -58,9 +58,11 @@ impl Table {
             })
             .collect();
         found
-            .filter(|section| section.kind != NOBITS)
             .filter_map(|section| {
                 let strings = sections.get(usize::try_from(section.link).ok()?)?;
+                if strings.kind == NOBITS {
+                    return None;
+                }
                 Some(Self {
                     offset: section.offset,
                     bytes: section.bytes,

@@ -268,6 +268,32 @@ fn a_stripped_program_is_named_by_its_debug_file() {
     }
 }
 
+#[test]
+fn a_debug_file_that_was_replaced_gives_no_names_and_one_elsewhere_does() {
+    let folder = TempDir::new().unwrap();
+    let program = build(folder.path(), "cc", C, &["-O1", "-g", "-Wl,--build-id"]);
+    let (inner, outer) = (address_of(&program, "inner"), address_of(&program, "outer"));
+    let (path, debug) = (program.to_str().unwrap(), folder.path().join("program.debug"));
+    run("objcopy", &["--only-keep-debug", path, debug.to_str().unwrap()]);
+    run("strip", &[path]);
+    run("objcopy", &[&format!("--add-gnu-debuglink={}", debug.display()), path]);
+    let mut symbolizer = Symbolizer::with_debug_folder(folder.path().join("root"));
+    assert_eq!(name(&mut symbolizer, &program, inner).as_deref(), Some("inner"));
+    // Another build's, of which the same bytes are something else.
+    let own = std::fs::read(&debug).unwrap();
+    let other = folder.path().join("other");
+    std::fs::create_dir(&other).unwrap();
+    let source = format!("int more(int n) {{ return n; }}\n{C}");
+    let another = build(&other, "cc", &source, &["-O1", "-g", "-Wl,--build-id"]);
+    run("objcopy", &["--only-keep-debug", another.to_str().unwrap(), debug.to_str().unwrap()]);
+    assert_eq!(name(&mut symbolizer, &program, outer), None);
+    let aside = folder.path().join(".debug");
+    std::fs::create_dir(&aside).unwrap();
+    std::fs::write(aside.join("program.debug"), own).unwrap();
+    let mut symbolizer = Symbolizer::with_debug_folder(folder.path().join("root"));
+    assert_eq!(name(&mut symbolizer, &program, outer).as_deref(), Some("outer"));
+}
+
 /// The bytes of a file as they are mapped, at their addresses.
 struct Loaded {
     bytes: Vec<u8>,
