@@ -26,6 +26,8 @@ pub(super) struct NamedFile {
     found: Option<Headers>,
     /// Where its bytes are now.
     pub(super) place: Place,
+    /// Both builds have told their build-ids, which are the same.
+    is_proven: bool,
 }
 
 impl NamedFile {
@@ -62,7 +64,11 @@ pub(super) fn find_files(
         if !files.contains_key(&note.path) {
             let image = heads.get(note.path.as_str()).and_then(|head| image(segments, *head));
             let (place, found) = place(&note.path, image.as_ref(), written_ns);
-            files.insert(note.path.clone(), NamedFile { image, found, place });
+            let is_proven = match (&image, &found) {
+                (Some(image), Some(found)) => image.build_id.is_some() && found.build_id.is_some(),
+                _ => false,
+            };
+            files.insert(note.path.clone(), NamedFile { image, found, place, is_proven });
         }
     }
     let mut lines = Vec::new();
@@ -83,8 +89,17 @@ pub(super) fn find_files(
                 && Some(*path) != program.map(|file| &file.path)
         };
         let names: Vec<&str> = files.iter().filter(is_one).map(|(path, _)| path.as_str()).collect();
-        lines.extend(absent(&names, words));
+        lines.extend(listed(&names, &format!("{words}, so without names of functions")));
     }
+    let is_doubtful = |(_, file): &(&String, &NamedFile)| {
+        !file.is_proven && file.found.is_some() && matches!(file.place, Place::At(..))
+    };
+    let doubtful = files.iter().filter(is_doubtful).map(|(path, _)| path.as_str());
+    let doubtful: Vec<&str> = doubtful.collect();
+    lines.extend(listed(
+        &doubtful,
+        "read for names, though nothing tells that they are the builds that ran",
+    ));
     Ok((files, lines))
 }
 
@@ -98,13 +113,13 @@ impl Place {
     }
 }
 
-fn absent(names: &[&str], words: &str) -> Option<String> {
+fn listed(names: &[&str], words: &str) -> Option<String> {
     let first = names.get(..names.len().min(NAMES_MAX))?.join(", ");
     let more = match names.len().saturating_sub(NAMES_MAX) {
         0 => String::new(),
         more => format!(" and {more} more"),
     };
-    let text = format!("{words}, so without names of functions: {first}{more}");
+    let text = format!("{words}: {first}{more}");
     (!names.is_empty()).then_some(text)
 }
 
@@ -184,6 +199,8 @@ fn use_given(
     let whole = std::path::absolute(given).map_err(|error| useless(error.to_string()))?;
     let place = Place::At(whole.to_string_lossy().into_owned(), identity);
     named.found = Some(image);
+    // What is not proven of it is told here.
+    named.is_proven = true;
     let before = std::mem::replace(&mut named.place, place);
     if is_checked && matches!(before, Place::At(..)) {
         named.place = before;
