@@ -7,8 +7,11 @@ use nix::errno::Errno;
 
 use crate::error::{Named, SysError};
 
-/// The longest file read from `/proc` (maps of a process with 60,000 mappings).
+/// The longest file read from `/proc`, and the longest `maps`: 262,144 mappings, as many as search
+/// engines ask for, with paths of some 170 bytes. A part of one would read as if the rest were not
+/// mapped.
 const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+const MAPS_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// From `/proc/PID/stat`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +44,9 @@ pub struct SignalMasks {
     /// Caught in the process.
     pub caught: u64,
 }
+
+/// What the kernel writes behind the path of a mapped file that has no name any more.
+pub const DELETED: &str = " (deleted)";
 
 /// A line of `/proc/PID/maps`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -194,7 +200,7 @@ fn numbers(text: &str) -> Vec<i32> {
 /// # Errors
 /// It is gone (ESRCH), or has more mappings than are read (EFBIG).
 pub fn maps(tid: i32) -> Result<Vec<MapLine>, SysError> {
-    let text = read_text(&format!("/proc/{tid}/maps"))?;
+    let text = read_text_of(&format!("/proc/{tid}/maps"), MAPS_BYTES_MAX)?;
     Ok(parse_maps(&text))
 }
 
@@ -268,12 +274,16 @@ pub fn command_line(pid: i32) -> String {
 }
 
 pub(crate) fn read_text(path: &str) -> Result<String, SysError> {
+    read_text_of(path, FILE_BYTES_MAX)
+}
+
+fn read_text_of(path: &str, bytes_max: u64) -> Result<String, SysError> {
     // A file that is not there belongs to a task that is not there any more.
     let file = std::fs::File::open(path).map_err(|error| match error.kind() {
         ErrorKind::NotFound => SysError::new("open(/proc)", Errno::ESRCH),
         _ => SysError::from_io("open(/proc)", &error),
     })?;
-    read_whole(file, FILE_BYTES_MAX)
+    read_whole(file, bytes_max)
 }
 
 /// All of a file, or an error: a part would read as if the rest were not there.

@@ -30,6 +30,7 @@ mod keep;
 mod kill;
 mod lines;
 mod llama;
+mod moment;
 mod output;
 mod refusals;
 mod replay;
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
         kill::CASES,
         output::CASES,
         keep::CASES,
+        moment::CASES,
         lines::CASES,
         github::CASES,
         census::CASES,

@@ -20,7 +20,12 @@ fixtures! {
     mends_then_aborts: run("mends-then-aborts") => |seen| sent_by_itself(seen, SIGABRT);
     mends_then_raises: run("mends-then-raises") => |seen| sent_by_itself(seen, SIGSEGV);
     mends_then_handler_aborts: run("mends-then-handler-aborts") => |seen| first_fault(seen, SIGABRT, true);
+    mends_at_many_places: run("mends-at-places 5000") => mended;
     same_place_twice: run("same-place-twice") => second_fault;
+    same_place_other_caller: run("same-place-other-caller") =>
+        |seen| called_from(seen, "same_place_other_caller");
+    jumps_out_and_aborts: run("jumps-out-and-aborts") =>
+        |seen| called_from(seen, "jumps_out_and_aborts");
     blocked_segv: run("blocked-segv") => |seen| first_fault(seen, SIGSEGV, false);
     ignored_segv: run("ignored-segv") => ignored;
     overflow_with_handler: run("overflow-with-handler") => overflow;
@@ -51,6 +56,21 @@ fn second_fault(seen: &Observation) {
     let registers = crash.registers.known().expect("ptrace gives them");
     assert!(registers.general.contains(&0x38), "{crash:#?}");
     assert!(crash.through_handler, "{crash:#?}");
+}
+
+/// The stack is that of the fault, though the place was met before, or the stack was used since.
+fn called_from(seen: &Observation, caller: &str) {
+    let (crash, info) = crash_of_child(seen, SIGABRT);
+    assert_eq!((info.signal, info.address), (SIGSEGV, Some(0x38)), "{crash:#?}");
+    let own = crash.threads.iter().find(|thread| thread.tid == crash.victim.tid);
+    let stack = own.and_then(|own| own.stack.known()).expect("it stood");
+    let names = stack
+        .frames
+        .iter()
+        .take(3)
+        .map(|frame| frame.location.known().and_then(|location| location.function.as_deref()));
+    let names: Vec<_> = names.collect();
+    assert_eq!(names, [Some("write_to"), Some("second_caller"), Some(caller)], "{stack:#?}");
 }
 
 /// An older, mended fault has nothing to do with it.

@@ -6,15 +6,13 @@
 
 use std::collections::BTreeMap;
 
-use hotfire_sys::procfs::MapLine;
+use hotfire_sys::procfs::{DELETED, MapLine};
 
 use super::layout::Layout;
 use super::notes::Notes;
 use super::programs::{NamedFile, Place, mapping_at};
 use crate::observe::{Fact, Location};
 
-/// The kernel's mark behind the path of a file that is mapped, but has no name any more.
-const DELETED: &str = " (deleted)";
 /// Where the kernel maps what became of the first vDSO.
 const VSYSCALL: u64 = 0xffff_ffff_ff60_0000;
 /// Bytes from the program to its heap: up to 1 GiB, and what the program has of zeros.

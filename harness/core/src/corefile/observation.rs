@@ -229,7 +229,7 @@ impl Reader<'_> {
         let Some(address) = address else {
             return Fact::Unavailable("the signal has no address".to_owned());
         };
-        let mut map = address_map(&self.files.lines, address);
+        let mut map = address_map(&self.files.lines, address, "");
         let neighbours = [&mut map.inside, &mut map.below, &mut map.above];
         for mapping in neighbours.into_iter().flatten() {
             mapping.path = self.files.name(&mapping.path).to_owned();

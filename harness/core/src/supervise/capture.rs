@@ -4,10 +4,13 @@
 
 use std::collections::BTreeSet;
 
-use hotfire_sys::procfs::{self, MapLine, SyscallState};
-use hotfire_sys::{SysError, TraceRegisters, Tracee, monotonic_ns, read_memory, signal};
+use hotfire_sys::procfs::{self, DELETED, MapLine, SyscallState};
+use hotfire_sys::{
+    FileIdentity, SysError, TraceRegisters, Tracee, file_identity, monotonic_ns, open_regular,
+    read_memory, signal,
+};
 
-use super::first_chance::{keep, take_kept, with_first_chance};
+use super::first_chance::{Chance, cause, caused_by, first_chance, keep};
 use super::run::Run;
 use super::supervisor::{Manners, Supervisor};
 use super::tasks::Role;
@@ -19,7 +22,7 @@ use crate::observe::{
 use crate::unwind::LiveMemory;
 
 /// Bytes read at the program counter.
-const INSTRUCTION_BYTES: usize = 16;
+pub(super) const INSTRUCTION_BYTES: usize = 16;
 /// Threads listed of a process.
 const THREADS_MAX: usize = 512;
 
@@ -69,7 +72,7 @@ impl Supervisor {
         }
         if masks.caught & bit != 0 {
             if signal::is_fault(signal) {
-                self.keep_first_chance(tid, signal, (process, role));
+                self.keep_first_chance(tid, signal);
             } else if role == Role::Root && signal::asks_to_end(signal) {
                 self.note_request(tid, signal);
             }
@@ -85,17 +88,17 @@ impl Supervisor {
         if !is_wanted || (!is_child && !is_crash_of_descendant(&crash, of_command)) {
             return;
         }
-        let (mut crash, maps) = self.with_all_stacks(crash);
+        let chances = self.run.as_mut().and_then(|run| run.first_chances.remove(&tid));
+        let first = first_chance(&crash, chances.unwrap_or_default(), masks);
+        let (mut crash, maps) = self.with_all_stacks(crash, first.as_ref());
         let Some(run) = &mut self.run else { return };
-        let chances = run.first_chances.remove(&tid).unwrap_or_default();
-        crash = with_first_chance(crash, chances, masks);
         let address = crash.siginfo.known().and_then(|info| info.address);
         add_surroundings(&mut crash, &maps, tid);
         let is_mapped = crash.address_map.known().is_none_or(|map| map.inside.is_some());
         crash.former = address
             .filter(|_| !is_mapped)
             .and_then(|address| run.former.at(crash.victim.pid, address))
-            .map(mapping);
+            .map(|map| mapping(map, file_bytes(map, &root_of(tid))));
         crash.held_ns = monotonic_ns().saturating_sub(begun_ns);
         run.keep_crash(crash);
     }
@@ -120,18 +123,8 @@ impl Supervisor {
         }
     }
 
-    fn keep_first_chance(&mut self, tid: i32, signal: i32, process: (i32, Role)) {
-        let pc = Tracee::new(tid).registers().map_or(0, |registers| registers.rip);
-        let kept = self
-            .run
-            .as_mut()
-            .and_then(|run| take_kept(run.first_chances.get_mut(&tid)?, signal, pc));
-        // A program may live on faults that it mends, so the costly facts of one are read once.
-        let chance = match kept {
-            Some(kept) => refreshed(kept, tid, signal),
-            None => self.capture(tid, signal, process).map(|crash| self.with_own_stack(crash)),
-        };
-        match (chance, &mut self.run) {
+    fn keep_first_chance(&mut self, tid: i32, signal: i32) {
+        match (Chance::of(tid, signal), &mut self.run) {
             (Ok(chance), Some(run)) => keep(run.first_chances.entry(tid).or_default(), chance),
             (Err(error), _) => self.not_looked_at(tid, signal, error),
             (Ok(_), None) => {}
@@ -145,8 +138,8 @@ impl Supervisor {
         (process, role): (i32, Role),
     ) -> Result<Crash, SysError> {
         let (siginfo, registers) = cause(tid, signal)?;
-        let siginfo = Fact::Known(siginfo);
-        Ok(self.captured(tid, signal, (process, role), (siginfo, registers)))
+        let facts = (Fact::Known(siginfo), kept(&registers));
+        Ok(self.captured(tid, signal, (process, role), facts))
     }
 
     /// A filter of system calls may end a process without delivering the signal: then its last
@@ -225,7 +218,10 @@ impl Supervisor {
         let living = tids.iter().copied().find(|tid| procfs::maps(*tid).is_ok());
         let maps = living.and_then(|tid| procfs::maps(tid).ok()).unwrap_or_default();
         let mut threads: Vec<Thread> = before.map(|tid| thread(process, tid, &maps)).collect();
-        let standing = self.halt(&tids, None);
+        let standing = self.halt_process(process, None);
+        // Only now: until they stand they map and unmap.
+        let maps = standing.iter().find_map(|tid| procfs::maps(*tid).ok()).unwrap_or(maps);
+        add_late_threads(&mut threads, process, &standing);
         self.add_stacks(&mut threads, &maps, &standing, None);
         threads
     }
@@ -235,21 +231,32 @@ impl Supervisor {
         let (tid, maps) = (crash.victim.tid, procfs::maps(crash.victim.tid));
         let own = crash.threads.iter_mut().find(|thread| thread.tid == tid);
         if let (Some(own), Ok(maps)) = (own, &maps) {
-            self.add_stacks(std::slice::from_mut(own), maps, &BTreeSet::new(), Some(tid));
+            let own = std::slice::from_mut(own);
+            self.add_stacks(own, maps, &BTreeSet::new(), Some((tid, None)));
         }
         let mut crash = self.with_places(crash, &maps);
-        crash.address_map = around(&maps, crash.siginfo.known().and_then(|info| info.address));
+        crash.address_map = around(&maps, crash.siginfo.known().and_then(|info| info.address), tid);
         crash
     }
 
-    /// The stacks of all threads, at the moment of the death, and what is mapped while they stand.
-    fn with_all_stacks(&mut self, mut crash: Crash) -> (Crash, Result<Vec<MapLine>, SysError>) {
-        let tid = crash.victim.tid;
-        let tids = self.tasks.threads_of(crash.victim.pid);
-        let standing = self.halt(&tids, Some(tid));
+    /// The stacks of all threads, at the moment of the death, and what is mapped while they stand;
+    /// of the one that died, its stack at the fault that it died of.
+    fn with_all_stacks(
+        &mut self,
+        crash: Crash,
+        first: Option<&Chance>,
+    ) -> (Crash, Result<Vec<MapLine>, SysError>) {
+        let (process, tid) = (crash.victim.pid, crash.victim.tid);
+        let mut crash = match first {
+            Some(first) => caused_by(crash, first),
+            None => crash,
+        };
+        let standing = self.halt_process(process, Some(tid));
+        // Only now: until they stand they map and unmap.
         let maps = procfs::maps(tid);
         if let Ok(maps) = &maps {
-            self.add_stacks(&mut crash.threads, maps, &standing, Some(tid));
+            add_late_threads(&mut crash.threads, process, &standing);
+            self.add_stacks(&mut crash.threads, maps, &standing, Some((tid, first)));
         }
         (self.with_places(crash, &maps), maps)
     }
@@ -281,6 +288,16 @@ impl Supervisor {
     }
 }
 
+/// Adds threads that were made while the others were looked at.
+fn add_late_threads(threads: &mut Vec<Thread>, process: i32, standing: &BTreeSet<i32>) {
+    let known: BTreeSet<i32> = threads.iter().map(|thread| thread.tid).collect();
+    let tids = procfs::threads(process).unwrap_or_default().into_iter();
+    let late = tids.filter(|tid| standing.contains(tid) && !known.contains(tid));
+    let room = THREADS_MAX.saturating_sub(threads.len());
+    // What one waits for is not known: its stop has taken it out of its call.
+    threads.extend(late.take(room).map(|tid| thread(process, tid, &[])));
+}
+
 /// The death of a process that the child made counts as a crash unless somebody merely asked it
 /// to end.
 /// In a command's processes a terminal and timers end what they shall, too.
@@ -290,14 +307,7 @@ fn is_crash_of_descendant(crash: &Crash, of_command: bool) -> bool {
     broke || (!sent && !of_command)
 }
 
-/// What the stop itself tells.
-fn cause(tid: i32, signal: i32) -> Result<(SignalInfo, Registers), SysError> {
-    let tracee = Tracee::new(tid);
-    let (code, address, sender) = signal::details(&tracee.signal_info()?);
-    Ok((SignalInfo { signal, code, address, sender }, kept(&tracee.registers()?)))
-}
-
-fn kept(registers: &TraceRegisters) -> Registers {
+pub(super) fn kept(registers: &TraceRegisters) -> Registers {
     Registers {
         rip: registers.rip,
         rsp: registers.rsp,
@@ -308,7 +318,7 @@ fn kept(registers: &TraceRegisters) -> Registers {
 
 /// What lies around the addresses that matter.
 fn add_surroundings(crash: &mut Crash, maps: &Result<Vec<MapLine>, SysError>, tid: i32) {
-    crash.address_map = around(maps, crash.siginfo.known().and_then(|info| info.address));
+    crash.address_map = around(maps, crash.siginfo.known().and_then(|info| info.address), tid);
     if let Ok(maps) = maps {
         add_memory_facts(crash, maps, &mut LiveMemory::new(tid));
     }
@@ -323,29 +333,26 @@ fn made_a_call(tid: i32, registers: &Registers) -> bool {
     read == Ok(before.len()) && before == SYSCALL && number < CALLS_MAX
 }
 
-/// A fault met again at the same place, with what changes from one time to the next. What is mapped
-/// around its address is read once it turns out to be fatal: a runtime that lives on its faults
-/// meets thousands in a second.
-fn refreshed(kept: Crash, tid: i32, signal: i32) -> Result<Crash, SysError> {
-    let time_ns = monotonic_ns();
-    let (siginfo, registers) = cause(tid, signal)?;
-    Ok(Crash { siginfo: Fact::Known(siginfo), registers: Fact::Known(registers), time_ns, ..kept })
-}
-
 fn unread(error: SysError) -> String {
     format!("the mappings could not be read: {error}")
 }
 
 /// What is mapped at and around a signal's address.
-fn around(maps: &Result<Vec<MapLine>, SysError>, address: Option<u64>) -> Fact<AddressMap> {
+fn around(
+    maps: &Result<Vec<MapLine>, SysError>,
+    address: Option<u64>,
+    tid: i32,
+) -> Fact<AddressMap> {
     match (address, maps) {
         (None, _) => Fact::Unavailable("the signal has no address".into()),
-        (Some(address), Ok(maps)) => Fact::Known(address_map(maps, address)),
+        (Some(address), Ok(maps)) => Fact::Known(address_map(maps, address, &root_of(tid))),
         (Some(_), Err(error)) => Fact::Unavailable(unread(*error)),
     }
 }
 
-pub(crate) fn address_map(maps: &[MapLine], address: u64) -> AddressMap {
+/// What is mapped at and around an address; files are looked for below this folder.
+pub(crate) fn address_map(maps: &[MapLine], address: u64, root: &str) -> AddressMap {
+    let mapping = |map: &MapLine| mapping(map, file_bytes(map, root));
     AddressMap {
         inside: maps.iter().find(|map| (map.start..map.end).contains(&address)).map(mapping),
         below: maps.iter().rfind(|map| map.end <= address).map(mapping),
@@ -353,8 +360,25 @@ pub(crate) fn address_map(maps: &[MapLine], address: u64) -> AddressMap {
     }
 }
 
-fn mapping(map: &MapLine) -> Mapping {
-    let is_file = map.path.starts_with('/') && !map.path.ends_with(" (deleted)");
+/// The root folder of the process that holds a thread: it may have mounts of its own.
+fn root_of(tid: i32) -> String {
+    format!("/proc/{tid}/root")
+}
+
+/// The length of a mapped file, where the file at its path is still that one.
+fn file_bytes(map: &MapLine, root: &str) -> Option<u64> {
+    if !map.path.starts_with('/') || map.path.ends_with(DELETED) {
+        return None;
+    }
+    let identity = |path: &str| file_identity(&open_regular(path).ok()?).ok();
+    // Some file systems tell another device in mappings than of files, so that in the process's own
+    // mounts the inode alone must do.
+    let own = identity(&format!("{root}{}", map.path)).filter(|own| own.inode == map.inode);
+    let same = |ours: &FileIdentity| (ours.device, ours.inode) == (map.device, map.inode);
+    own.or_else(|| identity(&map.path).filter(same)).map(|file| file.bytes)
+}
+
+pub(super) fn mapping(map: &MapLine, file_bytes: Option<u64>) -> Mapping {
     Mapping {
         start: map.start,
         end: map.end,
@@ -362,9 +386,7 @@ fn mapping(map: &MapLine) -> Mapping {
         offset: map.offset,
         inode: map.inode,
         path: map.path.clone(),
-        file_bytes: is_file
-            .then(|| std::fs::metadata(&map.path).ok().map(|data| data.len()))
-            .flatten(),
+        file_bytes,
     }
 }
 
@@ -472,19 +494,44 @@ mod tests {
             Fact::Known(map) => format!("{map:?}"),
             Fact::Unavailable(reason) => reason,
         };
-        assert!(told(around(&gone, Some(7))).contains("could not be read"));
-        assert!(told(around(&gone, None)).contains(reason));
+        assert!(told(around(&gone, Some(7), i32::MAX)).contains("could not be read"));
+        assert!(told(around(&gone, None, i32::MAX)).contains(reason));
         let here = Ok(vec![map(0x1000, 0x2000, "rw-p")]);
-        assert!(around(&here, Some(0x1000)).known().is_some_and(|map| map.inside.is_some()));
+        assert!(
+            around(&here, Some(0x1000), i32::MAX).known().is_some_and(|map| map.inside.is_some())
+        );
     }
 
     #[test]
     fn neighbours_of_an_address_are_found() {
         let maps = [map(0x1000, 0x2000, "rw-p"), map(0x3000, 0x4000, "r--p")];
-        let hole = address_map(&maps, 0x2800);
+        let hole = address_map(&maps, 0x2800, "");
         assert!(hole.inside.is_none());
         assert_eq!(hole.below.map(|map| map.start), Some(0x1000));
         assert_eq!(hole.above.map(|map| map.start), Some(0x3000));
-        assert_eq!(address_map(&maps, 0x3000).inside.map(|map| map.end), Some(0x4000));
+        assert_eq!(address_map(&maps, 0x3000, "").inside.map(|map| map.end), Some(0x4000));
+    }
+
+    #[test]
+    fn a_mapped_file_is_as_long_as_it_is_for_the_process_that_has_it_mapped() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let root = folder.path().join("root");
+        let (ours, its) = (folder.path().join("file"), root.join("file"));
+        std::fs::create_dir(&root).unwrap();
+        std::fs::write(&ours, [0; 9]).unwrap();
+        std::fs::write(&its, [0; 4]).unwrap();
+        let map = |file: &std::path::Path, path: &str| {
+            let file = open_regular(&file.display().to_string()).unwrap();
+            let FileIdentity { device, inode, .. } = file_identity(&file).unwrap();
+            MapLine { device, inode, path: path.to_owned(), ..map(0x1000, 0x2000, "r--s") }
+        };
+        let root = root.display().to_string();
+        assert_eq!(file_bytes(&map(&its, "/file"), &root), Some(4));
+        // Another file is there, for the process, or for us.
+        assert_eq!(file_bytes(&map(&ours, "/file"), &root), None);
+        let path = ours.display().to_string();
+        assert_eq!(file_bytes(&map(&ours, &path), &root), Some(9));
+        assert_eq!(file_bytes(&map(&its, &path), &root), None);
+        assert_eq!(file_bytes(&map(&its, "/file (deleted)"), &root), None);
     }
 }

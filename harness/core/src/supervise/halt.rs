@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
+use hotfire_sys::procfs;
 use hotfire_sys::{Stop, Tracee, WaitEvent, monotonic_ns, poll_readable, wait_any};
 
 use super::supervisor::Supervisor;
@@ -40,6 +41,16 @@ impl Deferred {
 }
 
 impl Supervisor {
+    /// Stops all threads of a process, those that others made meanwhile, too.
+    pub(super) fn halt_process(&mut self, process: i32, standing: Option<i32>) -> BTreeSet<i32> {
+        let known = self.tasks.threads_of(process);
+        let stopped = self.halt(&known, standing);
+        let now = procfs::threads(process).unwrap_or_default();
+        let is_late = now.iter().any(|tid| !known.contains(tid) && !stopped.contains(tid));
+        // Who stands makes no more of them.
+        if is_late { self.halt(&now, standing) } else { stopped }
+    }
+
     /// Stops these threads; `standing` stands already. Those that stand when this returns, which
     /// go on when the events of their stops are handled.
     pub(super) fn halt(&mut self, tids: &[i32], standing: Option<i32>) -> BTreeSet<i32> {

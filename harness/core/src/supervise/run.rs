@@ -10,6 +10,7 @@ use hotfire_sys::{RecorderFile, SysError, monotonic_ns, output_pipe};
 use super::census::Counts;
 use super::command::Met;
 use super::convert::{fetch, recorded};
+use super::first_chance::Chance;
 use super::former::Former;
 use super::output::Collector;
 use super::protocol::Job;
@@ -45,7 +46,7 @@ pub(super) struct Run {
     pub(super) met: Vec<Met>,
     pub(super) more_crashes: Vec<Crash>,
     pub(super) handler_reports: Vec<HandlerReport>,
-    pub(super) first_chances: BTreeMap<i32, Vec<Crash>>,
+    pub(super) first_chances: BTreeMap<i32, Vec<Chance>>,
     pub(super) descendants: Vec<Descendant>,
     /// More processes were made than are listed.
     pub(super) descendants_cut: bool,

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use hotfire_sys::Tracee;
 use hotfire_sys::procfs::MapLine;
 
+use super::first_chance::{Chance, MemoryThen};
 use super::supervisor::Supervisor;
 use crate::observe::{
     Fact, FoundBy, FrameCycle, FrameRecord, Location, OmittedFrames, StackRecord, Thread,
@@ -15,19 +16,25 @@ use crate::unwind::{EndReason, Frame, LiveMemory, Mappings, Registers, Stack};
 
 impl Supervisor {
     /// Fills in the stacks of a process's threads; those that stand have one. `first` is the
-    /// thread that matters most: time is short.
+    /// thread that matters most, for time is short, and the fault before at which it is looked at.
     pub(super) fn add_stacks(
         &mut self,
         threads: &mut [Thread],
         maps: &[MapLine],
         standing: &BTreeSet<i32>,
-        first: Option<i32>,
+        first: Option<(i32, Option<&Chance>)>,
     ) {
         // Any living thread of a process has its memory; a leader that has ended has not.
+        let (first, chance) = first.unzip();
+        let chance = chance.flatten();
         let Some(reader) = first.or_else(|| standing.first().copied()) else { return };
-        let mut process = self.unwinder.process(Mappings::from(maps), LiveMemory::new(reader));
+        let memory = MemoryThen { memory: LiveMemory::new(reader), chance };
+        let mut process = self.unwinder.process(Mappings::from(maps), memory);
         let mut walk = |tid: i32| {
-            let registers = Tracee::new(tid).registers().map_err(|error| error.to_string())?;
+            let registers = match chance.filter(|_| Some(tid) == first) {
+                Some(chance) => chance.registers.clone(),
+                None => Tracee::new(tid).registers().map_err(|error| error.to_string())?,
+            };
             Ok(process.unwind(Registers::from(&registers)))
         };
         let mut stacks: BTreeMap<i32, Result<Stack, String>> = BTreeMap::new();

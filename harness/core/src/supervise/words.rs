@@ -9,9 +9,10 @@ use std::collections::BTreeSet;
 use hotfire_sys::procfs::MapLine;
 use hotfire_sys::signal;
 
+use super::capture::mapping;
 use super::dynamic::symbol;
 use super::heap::heap_facts;
-use crate::observe::{Crash, Exception, Fact, LastWords, Mapping, Pointer, Registers};
+use crate::observe::{Crash, Exception, Fact, LastWords, Pointer, Registers};
 use crate::symbolize::demangle;
 use crate::unwind::Memory;
 
@@ -166,20 +167,8 @@ fn demangled(name: &str) -> String {
 fn pointers(maps: &[MapLine], registers: &Registers) -> Vec<Pointer> {
     let own = [registers.rsp, registers.rbp];
     let values: BTreeSet<u64> = registers.general.iter().copied().chain(own).collect();
-    let pointer = |value: u64| Some(Pointer { value, mapping: mapping(at(maps, value)?) });
+    let pointer = |value: u64| Some(Pointer { value, mapping: mapping(at(maps, value)?, None) });
     values.into_iter().filter_map(pointer).collect()
-}
-
-fn mapping(map: &MapLine) -> Mapping {
-    Mapping {
-        start: map.start,
-        end: map.end,
-        permissions: map.permissions.clone(),
-        offset: map.offset,
-        inode: map.inode,
-        path: map.path.clone(),
-        file_bytes: None,
-    }
 }
 
 #[cfg(test)]

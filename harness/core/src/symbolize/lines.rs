@@ -8,6 +8,7 @@ use std::ffi::CString;
 use std::fs::File;
 use std::os::fd::AsFd;
 
+use hotfire_sys::procfs::DELETED;
 use hotfire_sys::{
     Command, Stop, StreamSocket, SysError, end_process, monotonic_ns, poll_readable, spawn,
     stream_pair, wait_one,
@@ -15,7 +16,6 @@ use hotfire_sys::{
 
 use super::dwarf::Source;
 use super::line_helper::{Build, LineRequest};
-use super::mapped::DELETED;
 use crate::observe::{Fact, FoundBy, FrameRecord, Location, Observation, SourceRecord, Thread};
 
 /// How long the helper may take for all files of an observation together. Its work is limited for

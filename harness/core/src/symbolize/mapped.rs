@@ -5,16 +5,13 @@
 
 use std::fs::File;
 
-use hotfire_sys::procfs::MapLine;
+use hotfire_sys::procfs::{DELETED, MapLine};
 use hotfire_sys::{FileIdentity, file_identity, open_regular};
 
 use super::locate::VDSO;
 use super::modules::{ModuleId, Modules};
 use crate::observe::FileState;
 use crate::unwind::{Headers, Memory};
-
-/// What the kernel writes behind the path of a file that has no name any more.
-pub(super) const DELETED: &str = " (deleted)";
 
 /// What is known of a mapping.
 #[derive(Debug, Default)]

@@ -1,0 +1,100 @@
+//! What is seen of a process is of one moment, and of the process that it is told of.
+
+use std::process::Command;
+
+use crate::Case;
+use crate::workshop::Workshop;
+
+pub(crate) const CASES: &[Case] = &[
+    ("mappings-are-those-of-the-moment-in-which-threads-stand", stands),
+    ("what-the-program-before-an-exec-had-mapped-is-no-cause", exec),
+    ("the-length-of-a-mapped-file-is-that-of-the-process-own-mounts", mounts),
+];
+
+/// A thread that makes code, runs it and unmaps it, all the time.
+const COMES_AND_GOES: &str = r"
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+static unsigned char code[] = {0x55, 0x48, 0x89, 0xe5, 0xb9, 0,    0x80, 0x01,
+                               0,    0xff, 0xc9, 0x75, 0xfc, 0x5d, 0xc3};
+static void *make(void *nothing) {
+    for (unsigned long round = 0;; round++) {
+        void *place = (void *)(0x100000000000ul + round % 100000 * 0x10000);
+        unsigned char *page = mmap(place, 4096, 7, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        memcpy(page, code, sizeof code);
+        ((void (*)(void))page)();
+        munmap(page, 4096);
+    }
+    return nothing;
+}
+int main(void) {
+    pthread_t thread;
+    pthread_create(&thread, 0, make, 0);
+    usleep(30000);
+    *(volatile int *)0 = 1;
+}
+";
+
+fn build(workshop: &Workshop, name: &str, source: &str, flags: &[&str]) {
+    workshop.write(&format!("{name}.c"), source);
+    let file = format!("{name}.c");
+    let built = Command::new("cc")
+        .args([&["-O1", "-pthread", "-o", name, &file], flags].concat())
+        .current_dir(workshop.path("."))
+        .output()
+        .unwrap();
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+}
+
+/// Of mappings that were read before the threads stood, one in four of these had none for its code.
+fn stands() {
+    let workshop = Workshop::new();
+    build(&workshop, "comes", COMES_AND_GOES, &[]);
+    for _ in 0..4 {
+        let eight = "for turn in 1 2 3 4 5 6 7 8; do ./comes; done; true";
+        workshop.run(&["exec", "--bundle", "b.hotfire", "--", "sh", "-c", eight]);
+        let text = std::fs::read_to_string(workshop.path("b.hotfire")).unwrap();
+        assert!(text.contains("\"comes\""), "{text}");
+        assert!(!text.contains("no mapping holds"), "{text}");
+    }
+}
+
+/// A program that calls what is no code of its own, where the one before it had some.
+fn exec() {
+    let workshop = Workshop::new();
+    let call = "#include <stdlib.h>\n\
+                int main(int n, char **w) { ((void (*)(void))strtoul(w[n - 1], 0, 16))(); }";
+    // Neither is where the other one is.
+    build(&workshop, "call", call, &["-no-pie", "-Wl,-Ttext-segment=0x10000000"]);
+    let wait = "#include <unistd.h>\n\
+                int main(void) { usleep(300000); execl(\"./call\", \"call\", \"20001000\", (char *)0); }";
+    build(&workshop, "wait", wait, &["-no-pie", "-Wl,-Ttext-segment=0x20000000"]);
+    workshop.run(&["exec", "--json", "out.json", "--", "./wait"]);
+    let finding = &workshop.json("out.json")["findings"][0];
+    assert_eq!(finding["code"], "C101", "{finding}");
+    assert_ne!(finding["class"], "code-unloaded", "{finding}");
+}
+
+/// Where this may not be tried, it is said.
+fn mounts() {
+    let may = Command::new("unshare").args(["-m", "true"]).output();
+    if !may.is_ok_and(|done| done.status.success()) {
+        eprintln!("SKIP mounts: unshare -m is not allowed here; help: run as root");
+        return;
+    }
+    let workshop = Workshop::new();
+    let read = "#include <fcntl.h>\n#include <sys/mman.h>\n\
+                int main(void) {\n\
+                volatile char *p = mmap(0, 32768, 1, MAP_SHARED, open(\"m/f\", O_RDONLY), 0);\n\
+                return p[8192]; }";
+    build(&workshop, "read", read, &[]);
+    std::fs::create_dir(workshop.path("m")).unwrap();
+    workshop.write("m/f", &"x".repeat(1 << 20));
+    let script = "mount -t tmpfs t m && head -c 4096 /dev/zero > m/f; exec ./read";
+    workshop.run(&["exec", "--json", "out.json", "--", "unshare", "-m", "sh", "-c", script]);
+    let finding = &workshop.json("out.json")["findings"][0];
+    assert_eq!(finding["class"], "file-truncated", "{finding}");
+}
