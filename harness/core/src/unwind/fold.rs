@@ -6,8 +6,8 @@ use super::stack::{Cycle, EndReason, Frame, Limits, Omitted, Stack};
 
 /// The longest repetition that is looked for, in frames.
 const CYCLE_FRAMES_MAX: usize = 64;
-/// A repetition that begins behind this frame is not looked for, and how often it is.
-const SEARCHED_FRAMES_MAX: usize = 1_024;
+/// So many times the head is searched for a repetition, once in as many frames.
+const SEARCHED_HEADS: usize = 4;
 const FRAMES_PER_LOOK: usize = 32;
 /// Fewer repetitions are no cycle.
 const CYCLE_TIMES_MIN: u64 = 8;
@@ -79,7 +79,7 @@ impl Folder {
             self.running = running(&self.head);
             self.is_settled = self.running.is_some();
         }
-        if beyond.is_some() && length >= SEARCHED_FRAMES_MAX {
+        if beyond.is_some() && length >= self.limits.head_frames_max * SEARCHED_HEADS {
             self.settle();
         }
     }
@@ -156,17 +156,17 @@ mod tests {
 
     #[test]
     fn recursion_below_other_frames_is_folded() {
-        // 280 frames of which none repeats itself, 2,000 of a recursion of three, and the begin.
-        let stack = fold((5000..5280).chain((0..2_000).map(|at| 7 + at % 3)).chain([1, 2]));
+        // 100 frames of which none repeats itself, 2,000 of a recursion of three, and the begin.
+        let stack = fold((5000..5100).chain((0..2_000).map(|at| 7 + at % 3)).chain([1, 2]));
         let cycle = stack.cycle.unwrap();
         assert_eq!((cycle.length, cycle.times), (3, 666));
         let of_cycle = &stack.frames[cycle.first..cycle.first + 3];
         assert!(of_cycle.iter().all(|frame| (7..10).contains(&frame.pc)), "{of_cycle:?}");
         let omitted = stack.omitted.unwrap();
-        assert_eq!(stack.frames.len() as u64 + omitted.frames, 2_282);
+        assert_eq!(stack.frames.len() as u64 + omitted.frames, 2_102);
         assert_eq!(stack.frames.last().map(|frame| frame.pc), Some(2));
         // Of frames of which none repeats itself no more are kept than were asked for.
-        for count in [44, 45, 46, 1_023, 1_024, 1_025, 9_000] {
+        for count in [44, 45, 46, 159, 160, 161, 9_000] {
             let stack = fold(1..=count);
             assert_eq!(stack.frames.len() as u64, count.min(45), "{count}");
             assert_eq!(stack.omitted.map_or(0, |omitted| omitted.frames), count.saturating_sub(45));

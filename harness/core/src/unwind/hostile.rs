@@ -100,7 +100,7 @@ fn unwind(image: Vec<u8>, words: &[u64], registers: [u64; 3]) -> Stack {
 
 fn within_limits(stack: &Stack) -> Result<(), TestCaseError> {
     let omitted = stack.omitted.map_or(0, |omitted| omitted.frames);
-    prop_assert!(stack.frames.len() <= LIMITS.1 + LIMITS.2);
+    prop_assert!(stack.frames.len() <= 4 * LIMITS.1 + LIMITS.2);
     prop_assert!(stack.frames.len() as u64 + omitted <= LIMITS.0);
     prop_assert_ne!(stack.end, EndReason::TimeMax);
     Ok(())

@@ -84,7 +84,7 @@ pub enum EndReason {
 pub struct Limits {
     /// Frames that are walked.
     pub frames_walked_max: u64,
-    /// Innermost frames that are kept.
+    /// Innermost frames that are kept; up to four times as many where they lead to a repetition.
     pub head_frames_max: usize,
     /// Outermost frames that are kept.
     pub tail_frames_max: usize,
