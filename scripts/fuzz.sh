@@ -23,11 +23,17 @@ fi
 seed() {
   mkdir -p "fuzz/corpus/$1"
   case "$1" in
-    core_file) (cd fuzz/corpus/core_file && rm -f core* && ulimit -c 24 && { sh -c 'kill -SEGV $$' || true; }) 2> /dev/null ;;
+    core_file)
+      # One of a fault and one of an abort, whose last words are looked for in its C library.
+      for signal in SEGV ABRT; do
+        (cd fuzz/corpus/core_file && rm -f core* && ulimit -c 512 && { sh -c "kill -$signal \$\$" || true; } \
+          && for core in core*; do [ ! -f "$core" ] || mv "$core" "of-$signal"; done) 2> /dev/null
+      done
+      ;;
     elf_file) cp -n /bin/true "fuzz/corpus/elf_file/true" ;;
     maps_text) cat /proc/self/maps > "fuzz/corpus/maps_text/self" ;;
     recorder) head -c 65536 /dev/zero > "fuzz/corpus/recorder/zero" ;;
-    unwind_memory) { head -c 16 /dev/zero; head -c 8192 /bin/true; } > "fuzz/corpus/unwind_memory/head" ;;
+    unwind_memory) python3 scripts/fuzz-vdso.py > "fuzz/corpus/unwind_memory/vdso" ;;
   esac
 }
 failed=0

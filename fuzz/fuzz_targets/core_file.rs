@@ -8,4 +8,5 @@ fuzz_target!(|data: &[u8]| {
     let path = std::env::temp_dir().join(format!("hotfire-fuzz-core-{}", std::process::id()));
     std::fs::write(&path, data).expect("the folder for temporary files takes files");
     let _ = read_core(&path, None);
+    std::fs::remove_file(&path).expect("it was just written");
 });

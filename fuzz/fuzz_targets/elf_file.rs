@@ -10,12 +10,18 @@ use hotfire_sys::procfs::MapLine;
 use libfuzzer_sys::fuzz_target;
 
 const CODE: u64 = 0x7000_0000_0000;
+const STACK: u64 = 0x7fff_0000_0000;
 
-struct Nothing;
+/// The same word everywhere, a place in the code, so that each rule finds its registers.
+struct Words;
 
-impl Memory for Nothing {
-    fn read(&mut self, _: u64, _: &mut [u8]) -> usize {
-        0
+impl Memory for Words {
+    fn read(&mut self, address: u64, buffer: &mut [u8]) -> usize {
+        let bytes = (CODE + 0x1234).to_le_bytes();
+        for (place, byte) in (address % 8..).zip(buffer.iter_mut()) {
+            *byte = bytes[(place % 8) as usize];
+        }
+        buffer.len()
     }
 }
 
@@ -34,13 +40,22 @@ fuzz_target!(|data: &[u8]| {
         inode: metadata.ino(),
         path: path.display().to_string(),
     };
-    let maps = [line];
+    let stack = MapLine {
+        start: STACK,
+        end: STACK + 0x10_0000,
+        permissions: "rw-p".into(),
+        inode: 0,
+        path: "[stack]".into(),
+        ..line.clone()
+    };
+    let maps = [line, stack];
     let mut symbolizer = Symbolizer::default();
     for place in [0, 0x1000, 0x1234, 0x4000, 0xff_ffff] {
-        let _ = symbolizer.locate(&maps, &mut Nothing, CODE + place);
+        let _ = symbolizer.locate(&maps, &mut Words, CODE + place);
         let registers =
-            TraceRegisters { rip: CODE + place, rsp: 0x1000, rbp: 0x2000, general: [0; 14] };
+            TraceRegisters { rip: CODE + place, rsp: STACK, rbp: STACK + 64, general: [0; 14] };
         let mut unwinder = Unwinder::default();
-        unwinder.process(Mappings::from(&maps[..]), Nothing).unwind(Registers::from(&registers));
+        unwinder.process(Mappings::from(&maps[..]), Words).unwind(Registers::from(&registers));
     }
+    std::fs::remove_file(&path).expect("it was just written");
 });
