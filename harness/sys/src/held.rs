@@ -10,7 +10,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
+use nix::fcntl::{F_SETFL, OFlag, fcntl};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use nix::unistd::{ForkResult, fork};
 
@@ -162,6 +162,8 @@ impl Held {
         ensure_one_thread()?;
         let (go_read, go) = nix::unistd::pipe2(OFlag::O_CLOEXEC).named("pipe2")?;
         let (failure, failure_write) = nix::unistd::pipe2(OFlag::O_CLOEXEC).named("pipe2")?;
+        // Whoever asks must not wait for a child that hangs before its exec.
+        fcntl(failure.as_fd(), F_SETFL(OFlag::O_NONBLOCK)).named("fcntl")?;
         // SAFETY: this process has one thread, so that no lock is held in the child for ever.
         match unsafe { fork() }.named("fork")? {
             ForkResult::Parent { child } => Ok(Self { pid: child.as_raw(), go, failure }),
@@ -187,7 +189,7 @@ impl Held {
     }
 
     /// Why it could not become its program; `None` when it could. To be asked after its exec or
-    /// its end; before that, it waits.
+    /// its end; before that, nothing is known.
     #[must_use]
     pub fn failure(&self) -> Option<SysError> {
         let mut bytes = [0; 4];

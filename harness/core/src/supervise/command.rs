@@ -14,8 +14,8 @@ use hotfire_sys::signal::{
 };
 use hotfire_sys::{
     Dispositions, Held, Program, Stop, SysError, Tracee, WaitEvent, become_subreaper, end_process,
-    monotonic_ns, output_pipe, pipe_of, procfs, same_file, send_signal, stop_this_process,
-    written_file,
+    monotonic_ns, output_pipe, pipe_of, poll_readable, procfs, same_file, send_signal,
+    stop_this_process, wait_one, written_file,
 };
 
 use super::output::Collector;
@@ -30,6 +30,8 @@ use crate::observe::{DescendantEnd, LaunchMode, Observation};
 const SIGNALS: [i32; 8] = [SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGTSTP, SIGUSR1, SIGUSR2];
 /// How long leftover processes may take to stop for the moment in which they are let go.
 const LET_GO_NS: u64 = 2_000_000_000;
+/// Between two looks whether a child that was killed has ended.
+const REAP_LOOK_NS: u64 = 1_000_000;
 /// Between two looks at it: it becomes ready for writing, or somebody wants us to end.
 const READER_LOOK_NS: u64 = 1_000_000_000;
 /// How long the reader of a command's output may take for what is left of it: a day.
@@ -99,13 +101,26 @@ impl Wrapper {
         {
             // It waits, and its end of our pipe closes.
             end_process(held.pid)?;
-            let _ = hotfire_sys::wait_one(held.pid);
+            reap(held.pid);
             return Err(error);
         }
         drop(streams);
         self.supervisor.begin_command(run, held.pid);
-        held.go()?;
+        if let Err(error) = held.go() {
+            self.supervisor.end_rest();
+            self.supervisor.run = None;
+            return Err(error);
+        }
         self.supervisor.observe_command(watched.keeps_leftovers, &held)
+    }
+}
+
+/// Waits for a child that was killed, or the next run would meet its end as a stranger's.
+fn reap(pid: i32) {
+    let deadline = monotonic_ns() + LET_GO_NS;
+    while matches!(wait_one(pid), Ok(None)) && monotonic_ns() < deadline {
+        // There is nothing to poll for that says that it has ended.
+        drop(poll_readable(&[], REAP_LOOK_NS));
     }
 }
 
