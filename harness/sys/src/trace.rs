@@ -133,6 +133,14 @@ impl Tracee {
             ],
         })
     }
+
+    /// Where the thread's own block of memory lies (the base of `fs`): what `pthread_self` gives.
+    ///
+    /// # Errors
+    /// It is gone or not stopped (ESRCH).
+    pub fn thread_pointer(self) -> Result<u64, SysError> {
+        Ok(ptrace::getregs(self.tid).named("ptrace(GETREGS)")?.fs_base)
+    }
 }
 
 /// Whether nix knows the number as a classic signal (realtime signals have no name there).

@@ -128,10 +128,11 @@ fn check_lints(path: &str, text: &str) -> Vec<Violation> {
 }
 
 /// The stages of core: each imports only from its left.
-const STAGES: [&str; 9] = [
+const STAGES: [&str; 10] = [
     "observe",
     "unwind",
     "symbolize",
+    "python",
     "supervise",
     "corefile",
     "diagnose",

@@ -68,6 +68,8 @@ pub(super) struct ThreadNote {
     /// The signal at which it stood; 0: none.
     pub(super) signal: i32,
     pub(super) registers: TraceRegisters,
+    /// The base of `fs`: what `pthread_self` gives.
+    pub(super) thread_pointer: u64,
     /// The signals that it had blocked, by their bits in `/proc/PID/status`.
     pub(super) blocked: u64,
     /// The system call that it entered the kernel by; negative: another way.
@@ -197,6 +199,7 @@ fn thread(content: &[u8]) -> Option<ThreadNote> {
         signal: u16_at(content, SIGNAL_AT)?.into(),
         blocked: u64_at(content, BLOCKED_AT)?,
         registers: TraceRegisters { rip: register(16)?, rsp: register(19)?, rbp, general },
+        thread_pointer: register(21)?,
         call: call.cast_signed(),
         signal_info: None,
     })

@@ -18,6 +18,7 @@ use crate::observe::{
     AddressMap, Crash, Ending, Fact, HeapFacts, LastWords, LaunchMode, NO_HOST, Observation,
     Output, Registers, Thread, Victim, Wait,
 };
+use crate::python::{Interpreters, merge};
 use crate::supervise::{add_memory_facts, address_map, owner_of, stack_record, wait_of};
 use crate::symbolize::Symbolizer;
 use crate::unwind::{Frame, Limits, Mappings, Memory, Stack, Unwinder};
@@ -248,9 +249,15 @@ impl Reader<'_> {
         let lines = &self.files.lines;
         let places = symbolizer.locate_frames(lines, &mut self.memory(), &frames);
         let mut places = places.into_iter();
+        let mut memory = self.memory();
+        let mut python = Interpreters::find(symbolizer, lines, &mut memory);
         let mut threads = Vec::new();
-        for (note, stack) in notes.into_iter().zip(&stacks) {
-            let mut stack = stack_record(stack, &mut places);
+        for (note, walked) in notes.into_iter().zip(&stacks) {
+            let mut stack = stack_record(walked, &mut places);
+            let running = python.as_mut().and_then(|python| python.running(note.thread_pointer));
+            if let Some(running) = running {
+                merge(&mut stack, walked, running);
+            }
             for frame in &mut stack.frames {
                 self.files.restore(&mut frame.location);
             }

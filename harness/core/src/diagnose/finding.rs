@@ -231,12 +231,16 @@ pub struct FindingThread {
     pub waits_on: Option<String>,
     /// Its frames, innermost first.
     pub frames: Vec<Frame>,
+    /// Of a thread that runs Python: why its functions are missing here, or not at their places.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub python: Option<String>,
 }
 
 /// One frame.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Frame {
-    /// Program counter, hex.
+    /// Program counter, hex; of a function of Python that of the frame that runs it, or empty where
+    /// no frame is known to.
     pub pc: String,
     /// The module's path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -263,7 +267,8 @@ pub struct Frame {
     /// The function is inlined into the next frame's, and has none of its own.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub inlined: bool,
-    /// registers, unwind-info, frame-pointer, scan or python.
+    /// registers, unwind-info, return-address, frame-pointer or scan; python: a function that the
+    /// interpreter runs in the frame behind it.
     pub found_by: String,
 }
 

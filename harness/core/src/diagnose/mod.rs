@@ -34,6 +34,7 @@ mod trend;
 
 pub use code::Code;
 pub use contract::skip_reason;
+pub(crate) use culprit::is_interpreter;
 pub use facts::{Context, Facts};
 pub use finding::*;
 pub use leaks::hints_at_leak;

@@ -5,7 +5,8 @@
 use super::finding::{FindingThread, Frame};
 use super::signals::syscall_name;
 use crate::observe::{
-    Crash, Fact, FoundBy, FrameRecord, Location, SourceRecord, StackRecord, Thread, Wait,
+    Crash, Fact, FoundBy, FrameRecord, Location, PythonFrame, PythonRecord, SourceRecord,
+    StackRecord, Thread, Wait,
 };
 
 fn state_word(state: char) -> &'static str {
@@ -38,13 +39,61 @@ fn waits_on(wait: &Wait) -> Option<String> {
 
 fn frames(stack: &Fact<StackRecord>) -> Vec<Frame> {
     let frames = stack.known().map(|stack| stack.frames.as_slice()).unwrap_or_default();
-    frames.iter().flat_map(in_source).collect()
+    let apart = python(stack).and_then(Fact::known).map(|python| python.apart.as_slice());
+    let apart = apart.unwrap_or_default().iter().map(|function| of_python(function, None));
+    frames.iter().flat_map(in_source).chain(apart).collect()
 }
 
-/// A frame, and before it the functions that are inlined there.
+fn python(stack: &Fact<StackRecord>) -> Option<&Fact<PythonRecord>> {
+    stack.known().and_then(|stack| stack.python.as_ref())
+}
+
+/// What is not as it should be with the functions of Python.
+fn python_words(stack: &Fact<StackRecord>) -> Option<String> {
+    let python = match python(stack)? {
+        Fact::Known(python) => python,
+        Fact::Unavailable(reason) => return Some(format!("not seen: {reason}")),
+    };
+    let functions = |count: usize| if count == 1 { "function" } else { "functions" };
+    let (apart, omitted) = (python.apart.len(), usize::try_from(python.omitted).ok()?);
+    let apart_words = format!(
+        "no native frame is known to run the last {apart} {}, which {} at the end",
+        functions(apart),
+        if apart == 1 { "stands" } else { "stand" }
+    );
+    let omitted_words = format!("{omitted} {} of frames that were not kept", functions(omitted));
+    let cut_words = "there are more functions than were read".to_owned();
+    let words: Vec<String> =
+        [(apart > 0, apart_words), (omitted > 0, omitted_words), (python.is_cut, cut_words)]
+            .into_iter()
+            .filter_map(|(is_so, words)| is_so.then_some(words))
+            .collect();
+    (!words.is_empty()).then(|| words.join("; "))
+}
+
+/// A function of Python that the interpreter runs in a frame with this program counter.
+fn of_python(function: &PythonFrame, pc: Option<u64>) -> Frame {
+    Frame {
+        pc: pc.map_or_else(String::new, |pc| format!("{pc:#x}")),
+        module: None,
+        build_id: None,
+        offset: None,
+        function: Some(function.function.clone()),
+        function_start: None,
+        file: Some(function.file.clone()),
+        line: function.line,
+        inlined: false,
+        found_by: "python".to_owned(),
+    }
+}
+
+/// A frame, and before it the functions that it runs as an interpreter or that are inlined there.
 fn in_source(one: &FrameRecord) -> Vec<Frame> {
     let frame = frame(one.pc, one.found_by, &one.location);
-    let Some((last, inlined)) = one.source.split_last() else { return vec![frame] };
+    let python = one.python.iter().map(|function| of_python(function, Some(one.pc)));
+    let Some((last, inlined)) = one.source.split_last() else {
+        return python.chain([frame]).collect();
+    };
     let at = |source: &SourceRecord| Frame {
         file: source.file.clone(),
         line: source.line,
@@ -56,7 +105,7 @@ fn in_source(one: &FrameRecord) -> Vec<Frame> {
         function_start: None,
         ..at(source)
     };
-    inlined.iter().map(within).chain([at(last)]).collect()
+    python.chain(inlined.iter().map(within)).chain([at(last)]).collect()
 }
 
 fn frame(pc: u64, found_by: FoundBy, location: &Fact<Location>) -> Frame {
@@ -86,6 +135,7 @@ pub(crate) fn finding_thread(thread: &Thread) -> FindingThread {
         state: state_word(thread.state).to_owned(),
         waits_on: waits_on(&thread.wait),
         frames: frames(&thread.stack),
+        python: python_words(&thread.stack),
     }
 }
 
@@ -118,6 +168,7 @@ pub(crate) fn crash_threads(crash: &Crash) -> Vec<FindingThread> {
         state: "crashed".to_owned(),
         waits_on: None,
         frames: if stack.is_empty() { frame.into_iter().collect() } else { stack },
+        python: own.and_then(|own| python_words(&own.stack)),
     };
     let others = crash.threads.iter().filter(|thread| thread.tid != crash.victim.tid);
     std::iter::once(crashed).chain(others.map(finding_thread)).collect()

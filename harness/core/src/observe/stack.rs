@@ -19,6 +19,42 @@ pub struct StackRecord {
     pub cycle: Option<FrameCycle>,
     /// Why there are no more frames; a lowercase fragment.
     pub end: String,
+    /// What the thread runs of Python; left out where no interpreter knows of any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub python: Option<Fact<PythonRecord>>,
+}
+
+/// What a thread runs of Python beside the functions that its frames have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PythonRecord {
+    /// The interpreter's version, as far as it is known.
+    pub version: String,
+    /// Functions of which no native frame is known to run them, innermost first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub apart: Vec<PythonFrame>,
+    /// Functions whose native frames were walked but not kept.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub omitted: u64,
+    /// There are more functions than were read.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_cut: bool,
+}
+
+/// A function of Python that had not returned.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PythonFrame {
+    /// The function, with its class where the interpreter keeps that (from 3.11 on).
+    pub function: String,
+    /// The file, as it was compiled.
+    pub file: String,
+    /// The line, from 1, where the interpreter has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+}
+
+// The signature is serde's.
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// One function that had not returned.
@@ -41,6 +77,9 @@ pub struct FrameRecord {
     /// that has the frame. Empty where it was not looked for or is not known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub source: Vec<SourceRecord>,
+    /// The functions of Python that this frame of an interpreter runs, innermost first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub python: Vec<PythonFrame>,
 }
 
 /// A place in source code.

@@ -10,7 +10,7 @@ use super::colour::{RenderContext, Tone};
 use super::lines::counted;
 use super::sanitize::sanitize;
 use super::view::{FindingView, StepView, Whole};
-use crate::diagnose::{Culprit, Finding, FindingThread, Frame};
+use crate::diagnose::{Culprit, Finding, FindingThread, Frame, is_interpreter};
 
 /// Lines of a finding, in all.
 const LINES_MAX: usize = 24;
@@ -146,12 +146,14 @@ impl Page {
             // A command has no steps, and so more room.
             let frames_max = if view.steps.is_empty() { COMMAND_FRAMES_MAX } else { FRAMES_MAX };
             let shown = self.at_most(frames_max);
-            let frames = (0..).zip(&thread.frames).take(shown);
-            lines.extend(frames.map(|(at, frame)| self.frame(at, frame)));
-            let more = thread.frames.len().saturating_sub(shown);
+            let frames = first_lines(&thread.frames, shown);
+            lines.extend(frames.iter().map(|line| self.frame(line)));
+            let told: usize = frames.iter().map(|line| line.frames).sum();
+            let more = thread.frames.len().saturating_sub(told);
             if more > 0 && view.steps.is_empty() {
                 lines.push(format!("     … {}", counted(more, "more frame")));
             }
+            lines.extend(python_line(thread).map(|line| self.fit(&line, 0)));
             if self.is_whole {
                 let others = finding.threads.iter().filter(|other| other.tid != thread.tid);
                 lines.extend(others.map(|other| self.fit(&thread_line(other, finding), 0)));
@@ -172,9 +174,9 @@ impl Page {
     }
 
     /// How a frame was found is said where it is not the usual way.
-    fn frame(&self, at: usize, frame: &Frame) -> String {
-        let line = frame_line(at, frame);
-        let line = if self.is_whole { &line } else { line.trim_end_matches(FOUND_AS_USUAL) };
+    fn frame(&self, line: &FrameLine) -> String {
+        let line = line.text.as_str();
+        let line = if self.is_whole { line } else { line.trim_end_matches(FOUND_AS_USUAL) };
         self.fit(line, 0)
     }
 
@@ -330,6 +332,64 @@ pub(super) fn thread_line(thread: &FindingThread, finding: &Finding) -> String {
     format!("   = thread {} `{name}`{who}, {}{waits}", thread.tid, thread.state)
 }
 
+/// How functions of Python are found.
+const OF_PYTHON: &str = "python";
+
+/// A line of a stack.
+struct FrameLine {
+    text: String,
+    /// How many frames it tells of.
+    frames: usize,
+    is_python: bool,
+}
+
+/// The frames, each with its number. Where the thread runs Python, frames of the interpreter that
+/// follow one another are one line; not those that the thread stands in.
+fn frame_lines(frames: &[Frame]) -> Vec<FrameLine> {
+    let is_python = |frame: &Frame| frame.found_by == OF_PYTHON;
+    let runs_python = frames.iter().any(is_python);
+    let is_foldable =
+        |frame: &Frame| runs_python && frame.module.as_deref().is_some_and(is_interpreter);
+    let mut lines = Vec::new();
+    let mut at = 0;
+    while let Some(rest) = frames.get(at..).filter(|rest| !rest.is_empty()) {
+        let run = rest.iter().take_while(|frame| is_foldable(frame)).count();
+        if at > 0 && run > 1 {
+            let text = format!("     … {run} frames of the interpreter");
+            lines.push(FrameLine { text, frames: run, is_python: false });
+        } else {
+            let shown = (at..).zip(rest).take(run.max(1));
+            lines.extend(shown.map(|(at, frame)| {
+                let text = frame_line(at, frame);
+                FrameLine { text, frames: 1, is_python: is_python(frame) }
+            }));
+        }
+        at += run.max(1);
+    }
+    lines
+}
+
+/// The first lines of a stack. Half of them are where the thread runs Python, however deep in
+/// native code it stands.
+fn first_lines(frames: &[Frame], most: usize) -> Vec<FrameLine> {
+    let mut lines = frame_lines(frames);
+    let first = lines.iter().position(|line| line.is_python);
+    if let Some(first) = first.filter(|first| *first > most / 2 && lines.len() > most) {
+        let left_out: usize =
+            lines.iter().take(first).skip(most / 2).map(|line| line.frames).sum();
+        let text = format!("     … {}", counted(left_out, "more frame"));
+        let hole = FrameLine { text, frames: left_out, is_python: false };
+        lines.splice(most / 2..first, [hole]);
+    }
+    lines.truncate(most);
+    lines
+}
+
+/// What is not as it should be with the functions of Python.
+pub(super) fn python_line(thread: &FindingThread) -> Option<String> {
+    thread.python.as_ref().map(|words| format!("     (functions of Python: {words})"))
+}
+
 pub(super) fn frame_line(at: usize, frame: &Frame) -> String {
     let name = |path: &'_ str| path.rsplit('/').next().unwrap_or(path).to_owned();
     let source = match (frame.file.as_deref().map(name), frame.line) {
@@ -337,6 +397,10 @@ pub(super) fn frame_line(at: usize, frame: &Frame) -> String {
         (Some(file), None) => format!(" at {file}"),
         (None, _) => String::new(),
     };
+    if frame.found_by == OF_PYTHON {
+        let function = frame.function.as_deref().unwrap_or("(no name)");
+        return format!("     #{at} {function}{source}  [found by {OF_PYTHON}]");
+    }
     if frame.inlined {
         let function = frame.function.as_deref().unwrap_or("(no name)");
         return format!("     #{at} {function}{source}  [inlined]");

@@ -3,7 +3,7 @@
 //! Deliberately absent: the finding's own page (`finding_text.rs`), which has the crashed thread.
 
 use super::colour::{RenderContext, Tone};
-use super::finding_text::{frame_line, thread_line};
+use super::finding_text::{frame_line, python_line, thread_line};
 use super::sanitize::sanitize;
 use crate::diagnose::Finding;
 use crate::observe::{Crash, Fact};
@@ -27,6 +27,9 @@ pub fn render_stacks(finding: &Finding, context: &RenderContext) -> String {
         }
         if thread.frames.is_empty() {
             text.push_str("     (no stack)\n");
+        }
+        if let Some(line) = python_line(thread) {
+            text.push_str(&format!("{}\n", sanitize(&line, usize::MAX)));
         }
     }
     text

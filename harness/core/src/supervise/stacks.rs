@@ -12,6 +12,7 @@ use super::supervisor::Supervisor;
 use crate::observe::{
     Fact, FoundBy, FrameCycle, FrameRecord, Location, OmittedFrames, StackRecord, Thread,
 };
+use crate::python::{Interpreters, merge};
 use crate::unwind::{EndReason, Frame, LiveMemory, Mappings, Registers, Stack};
 
 impl Supervisor {
@@ -53,16 +54,34 @@ impl Supervisor {
             Err(reason) => Fact::Unavailable(reason),
         };
         // In the order of their frames.
-        let mut stacks: BTreeMap<i32, Fact<StackRecord>> =
-            stacks.into_iter().map(|(tid, stack)| (tid, named(stack))).collect();
+        let records: Vec<Fact<StackRecord>> = stacks.values().cloned().map(&mut named).collect();
+        let mut records: BTreeMap<i32, Fact<StackRecord>> =
+            stacks.keys().copied().zip(records).collect();
+        if let Some(mut python) = Interpreters::find(&mut self.symbolizer, maps, memory) {
+            for (tid, record) in &mut records {
+                let (Some(Ok(stack)), Fact::Known(record)) = (stacks.get(tid), record) else {
+                    continue;
+                };
+                add_python(&mut python, *tid, stack, record);
+            }
+        }
         for thread in threads {
-            if let Some(stack) = stacks.remove(&thread.tid) {
+            if let Some(stack) = records.remove(&thread.tid) {
                 thread.stack = stack;
             }
         }
         for note in self.symbolizer.take_notes() {
             self.soft_error(format!("names: {note}"));
         }
+    }
+}
+
+/// The Python functions that a thread runs, at its native frames.
+fn add_python(python: &mut Interpreters<'_>, tid: i32, stack: &Stack, record: &mut StackRecord) {
+    // One that is gone has no stack either.
+    let Ok(pointer) = Tracee::new(tid).thread_pointer() else { return };
+    if let Some(running) = python.running(pointer) {
+        merge(record, stack, running);
     }
 }
 
@@ -88,6 +107,7 @@ pub(crate) fn record(stack: &Stack, places: &mut impl Iterator<Item = Located>) 
             times: cycle.times,
         }),
         end: end_words(stack.end).to_owned(),
+        python: None,
     }
 }
 
@@ -102,6 +122,7 @@ fn frame_record(frame: &Frame, location: Located) -> FrameRecord {
             Err(reason) => Fact::Unavailable(reason),
         },
         source: Vec::new(),
+        python: Vec::new(),
     }
 }
 

@@ -164,9 +164,10 @@ fn observed(program: &Path, address: u64) -> Observation {
         signal_trampoline: false,
         location: Fact::Known(location),
         source: Vec::new(),
+        python: Vec::new(),
     };
     let (omitted, cycle, end) = (None, None, String::new());
-    let stack = StackRecord { frames: vec![frame], omitted, cycle, end };
+    let stack = StackRecord { frames: vec![frame], omitted, cycle, end, python: None };
     let (name, wait) = (String::new(), Wait::None);
     let thread = Thread { pid: 1, tid: 1, name, state: 'R', wait, stack: Fact::Known(stack) };
     let stall = Stall { reason: StallReason::RunLimit, quiet_us: 0, threads: vec![thread] };

@@ -10,6 +10,7 @@ use hotfire_sys::procfs::MapLine;
 
 use super::debug_file::DebugFolder;
 use super::demangle::demangle;
+use super::exports::{Exports, MAPPINGS_MAX};
 use super::mapped::{Mapped, resolve};
 use super::modules::{ModuleId, Modules, hex};
 use super::names::{Place, Search, Table};
@@ -82,6 +83,33 @@ impl Symbolizer {
             Ok(Location { pc: frame.pc, offset: place.offset.wrapping_add(behind), ..place })
         };
         frames.iter().zip(located).map(at_frame).collect()
+    }
+
+    /// Of the files that a process runs code of, those that export `first`, with where that and
+    /// the others of `names` lie in the process.
+    pub(crate) fn exporting(
+        &mut self,
+        maps: &[MapLine],
+        memory: &mut dyn Memory,
+        (first, names): (&'static str, &[&'static str]),
+    ) -> Vec<Exports> {
+        self.modules.trim();
+        let mut order: Vec<&MapLine> = maps.iter().collect();
+        order.sort_by_key(|map| map.start);
+        let is_code = |map: &&&MapLine| map.inode != 0 && map.permissions.contains('x');
+        let mut found = Vec::new();
+        for map in order.iter().filter(is_code).take(MAPPINGS_MAX) {
+            let mapped = resolve(&mut self.modules, &order, memory, map);
+            let Some((id, file)) = &mapped.module else { continue };
+            let mut export = |name| {
+                let linked = self.modules.export(*id, file, name)?;
+                Some((name, linked.wrapping_add(mapped.bias)))
+            };
+            let Some(first) = export(first) else { continue };
+            let others = names.iter().filter_map(|name| export(name));
+            found.push(Exports { addresses: std::iter::once(first).chain(others).collect() });
+        }
+        found
     }
 
     fn locate_all(

@@ -10,6 +10,7 @@
 mod debug_file;
 mod demangle;
 mod dwarf;
+mod exports;
 #[cfg(test)]
 mod hostile;
 mod line_helper;
@@ -24,6 +25,7 @@ mod names;
 mod tests;
 
 pub(crate) use demangle::demangle;
+pub(crate) use exports::Exports;
 pub use line_helper::symbolize_main;
 pub use lines::LineReader;
 pub use locate::Symbolizer;

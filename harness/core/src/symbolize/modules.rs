@@ -9,11 +9,12 @@ use hotfire_sys::{FileIdentity, file_identity, open_regular};
 
 use super::debug_file::DebugFolder;
 use super::demangle::demangle;
+use super::exports::address_of;
 use super::names::{Place, Search, Table};
 use crate::unwind::{Headers, Memory, Sections, WholeFile};
 
 /// Files that are kept, and names of each.
-const MODULES_MAX: usize = 256;
+const MODULES_MAX: usize = 1_024;
 const NAMES_MAX: usize = 16_384;
 
 /// Names a file in the cache.
@@ -43,6 +44,8 @@ pub(super) struct Module {
     debug: Option<Option<DebugFile>>,
     /// By address as linked.
     names: BTreeMap<Place, Option<String>>,
+    /// By name: the addresses as linked of what it exports, as far as it was asked for.
+    exports: BTreeMap<&'static str, Option<u64>>,
 }
 
 /// A debug file as it was when it was found to be the module's own.
@@ -69,7 +72,8 @@ impl Modules {
         let known = known.filter(|known| self.modules.get(known).is_some_and(same));
         let id = known.unwrap_or_else(|| {
             self.next += 1;
-            let module = Module { headers, tables, debug: None, names: BTreeMap::new() };
+            let (names, exports) = (BTreeMap::new(), BTreeMap::new());
+            let module = Module { headers, tables, debug: None, names, exports };
             self.modules.insert(self.next, module);
             self.next
         });
@@ -92,6 +96,12 @@ impl Modules {
 
     pub(super) fn get(&self, id: ModuleId) -> Option<&Module> {
         self.modules.get(&id)
+    }
+
+    /// Where what is exported under a name lies, as linked. A name is looked up once.
+    pub(super) fn export(&mut self, id: ModuleId, file: &File, name: &'static str) -> Option<u64> {
+        let module = self.modules.get_mut(&id)?;
+        *module.exports.entry(name).or_insert_with(|| address_of(&mut WholeFile(file), name))
     }
 
     /// The readable names of places, which are in order; false where a limit kept some back.

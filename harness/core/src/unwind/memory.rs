@@ -45,14 +45,14 @@ impl Memory for LiveMemory {
 
 /// Reads whole pages and keeps them: a stack is read word by word.
 #[derive(Debug)]
-pub(super) struct Paged<M> {
+pub(crate) struct Paged<M> {
     inner: M,
     /// By address; a page may be short or empty where nothing is mapped.
     pages: BTreeMap<u64, Box<[u8]>>,
 }
 
 impl<M: Memory> Paged<M> {
-    pub(super) fn new(inner: M) -> Self {
+    pub(crate) fn new(inner: M) -> Self {
         Self { inner, pages: BTreeMap::new() }
     }
 

@@ -40,6 +40,7 @@ pub(crate) use bytes::{array, u16_at, u32_at, u64_at};
 pub(crate) use image::Segment;
 pub(crate) use image::{Headers, Shifted, WholeFile};
 pub use mappings::Mappings;
+pub(crate) use memory::Paged;
 pub use memory::{LiveMemory, Memory};
 pub use process::{StoppedProcess, Unwinder};
 pub(crate) use sections::Sections;
