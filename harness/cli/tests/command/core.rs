@@ -56,7 +56,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         .collect()
 }
 
-fn kernel_writes_cores() -> bool {
+pub(crate) fn kernel_writes_cores() -> bool {
     let folder = tempfile::TempDir::new().unwrap();
     let mut shell = Command::new("sh");
     shell.args(["-c", "ulimit -c unlimited && kill -SEGV $$"]).current_dir(folder.path());

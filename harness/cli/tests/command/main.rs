@@ -32,6 +32,7 @@ mod lines;
 mod llama;
 mod moment;
 mod output;
+mod python;
 mod refusals;
 mod replay;
 mod soak;
@@ -74,6 +75,7 @@ fn main() -> ExitCode {
     trials.extend(llama::trials());
     trials.extend(healthy::trials());
     trials.extend(core::trials());
+    trials.extend(python::trials());
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 

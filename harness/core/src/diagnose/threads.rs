@@ -87,7 +87,8 @@ fn of_python(function: &PythonFrame, pc: Option<u64>) -> Frame {
     }
 }
 
-/// A frame, and before it the functions that it runs as an interpreter or that are inlined there.
+/// A frame, and before it the functions that are inlined there, and those that it runs as an
+/// interpreter.
 fn in_source(one: &FrameRecord) -> Vec<Frame> {
     let frame = frame(one.pc, one.found_by, &one.location);
     let python = one.python.iter().map(|function| of_python(function, Some(one.pc)));
@@ -105,7 +106,7 @@ fn in_source(one: &FrameRecord) -> Vec<Frame> {
         function_start: None,
         ..at(source)
     };
-    python.chain(inlined.iter().map(within)).chain([at(last)]).collect()
+    inlined.iter().map(within).chain(python).chain([at(last)]).collect()
 }
 
 fn frame(pc: u64, found_by: FoundBy, location: &Fact<Location>) -> Frame {

@@ -319,7 +319,7 @@ proptest! {
                 0 => word,
                 1 => 0,
                 2 => BASE + word % BYTES as u64,
-                _ => BASE + (word % BYTES as u64 & !0xff),
+                _ => BASE + ((word % BYTES as u64) & !0xff),
             };
             memory.word(BASE + 8 * place, word);
         }

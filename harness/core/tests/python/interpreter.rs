@@ -119,7 +119,7 @@ impl Waiting {
     ) -> BTreeMap<u64, Result<Vec<String>, String>> {
         let maps = procfs::maps(self.pid()).unwrap();
         let found = Interpreters::find(&mut Symbolizer::default(), &maps, memory);
-        let mut found = found.expect("the process runs an interpreter");
+        let mut found = found.unwrap();
         let mut threads = BTreeMap::new();
         for pointer in self.said.keys() {
             let Some(running) = found.running(*pointer) else { continue };

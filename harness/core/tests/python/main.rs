@@ -14,6 +14,7 @@ mod interpreter;
 mod offsets;
 mod wrong;
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Trial};
@@ -23,7 +24,7 @@ fn main() -> ExitCode {
     for minor in 8..=14 {
         let program = interpreter::find(minor);
         let is_missing = program.is_none();
-        let tests: [(&str, fn(&std::path::Path)); 2] = [
+        let tests: [(&str, Test); 2] = [
             ("agrees-with-faulthandler", agreement::test),
             ("offsets-are-of-headers", offsets::test),
         ];
@@ -42,13 +43,11 @@ fn main() -> ExitCode {
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 
+/// What a test does with an interpreter.
+type Test = fn(&Path);
+
 /// A test that fails by a panic; ignored where its interpreter is not here.
-fn trial(
-    name: String,
-    program: Option<std::path::PathBuf>,
-    test: fn(&std::path::Path),
-    is_missing: bool,
-) -> Trial {
+fn trial(name: String, program: Option<PathBuf>, test: Test, is_missing: bool) -> Trial {
     let run = move || {
         test(&program.unwrap());
         Ok(())
