@@ -13,11 +13,14 @@ use crate::core::kernel_writes_cores;
 use crate::replay::assert_valid;
 use crate::workshop::{LIMIT, Started, Workshop};
 
+/// What a test does with an interpreter.
+type Test = fn(&Path);
+
 const LOOP: &str = "_PyEval_EvalFrameDefault";
 
 pub(crate) fn trials() -> Vec<Trial> {
     let has_cores = kernel_writes_cores();
-    let tests: [(&str, fn(&Path), bool); 2] =
+    let tests: [(&str, Test, bool); 2] =
         [("exec", exec_tells_python, true), ("core", core_tells_python, has_cores)];
     let of_version = |minor: u8| {
         let program = find(minor);

@@ -307,6 +307,7 @@ mod tests {
                 signal_trampoline: false,
                 location: Fact::Known(place("/x/libengine.so", Some(function))),
                 source,
+                python: Vec::new(),
             };
             let program = hotfire_plan::Program::default();
             let context = Context { program: &program, ledger_used: true, host_module: None };

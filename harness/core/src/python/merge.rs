@@ -161,6 +161,7 @@ mod tests {
                 offset: 0,
                 function: (!name.is_empty()).then(|| (*name).to_owned()),
                 function_start: None,
+                file: None,
             }),
             source: Vec::new(),
             python: Vec::new(),
