@@ -12,6 +12,9 @@ use crate::unwind::{EndReason, Stack};
 /// The interpreter's loop; from 3.14 on, it may be a function for each instruction.
 const LOOPS: &[&str] = &["_PyEval_EvalFrameDefault", "_TAIL_CALL_"];
 
+/// Functions that are kept where no native frame is known to run them.
+const APART_MAX: usize = 256;
+
 /// Adds what a thread runs to its stack; `record` has the frames of `stack`.
 pub(crate) fn merge(record: &mut StackRecord, stack: &Stack, running: Result<Running, String>) {
     let Running { version, groups } = match running {
@@ -39,7 +42,8 @@ pub(crate) fn merge(record: &mut StackRecord, stack: &Stack, running: Result<Run
             None => apart.extend(group.frames),
         }
     }
-    let is_cut = groups.is_cut;
+    let is_cut = groups.is_cut || apart.len() > APART_MAX;
+    apart.truncate(APART_MAX);
     record.python = Some(Fact::Known(PythonRecord { version, apart, omitted, is_cut }));
 }
 
@@ -121,6 +125,10 @@ fn by_number(record: &StackRecord, stack: &Stack, groups: &Groups) -> Vec<Place>
                 return places;
             }
             (0..).zip(head).for_each(|(place, at)| put(place, *at));
+            if has_all && groups.is_cut {
+                // Those that were not read run the outermost frames.
+                places.iter_mut().skip(head.len()).for_each(|place| *place = Place::Hole);
+            }
             if has_all && !groups.is_cut {
                 (count - tail.len()..).zip(tail).for_each(|(place, at)| put(place, *at));
                 let hidden = places.iter_mut().skip(head.len()).take(count - loops.len());
@@ -230,8 +238,13 @@ mod tests {
         assert_eq!((found.0.join("|").as_str(), found.2), ("||a|", 3));
         let groups: &[(&[&str], _)] =
             &[(&["d"], None), (&["c"], None), (&["b"], None), (&["a"], None)];
-        let found = merged((stack, record), running(groups));
+        let found = merged((stack.clone(), record.clone()), running(groups));
         assert_eq!((found.0.join("|").as_str(), found.2), ("|d|a|", 2));
+        // Where not all functions were read, the outermost are not those of the outermost frame.
+        let mut cut = running(groups);
+        cut.groups.is_cut = true;
+        let found = merged((stack, record), cut);
+        assert_eq!((found.0.join("|").as_str(), found.2), ("|d||", 3));
     }
 
     #[test]
