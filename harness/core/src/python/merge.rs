@@ -125,13 +125,12 @@ fn by_number(record: &StackRecord, stack: &Stack, groups: &Groups) -> Vec<Place>
                 return places;
             }
             (0..).zip(head).for_each(|(place, at)| put(place, *at));
-            if has_all && groups.is_cut {
-                // Those that were not read run the outermost frames.
-                places.iter_mut().skip(head.len()).for_each(|place| *place = Place::Hole);
-            }
-            if has_all && !groups.is_cut {
+            if has_all {
+                // Where not all functions were read, those that were not run the outermost frames.
+                let tail = if groups.is_cut { &[] } else { tail };
                 (count - tail.len()..).zip(tail).for_each(|(place, at)| put(place, *at));
-                let hidden = places.iter_mut().skip(head.len()).take(count - loops.len());
+                let hidden = places.iter_mut().skip(head.len());
+                let hidden = hidden.take(count - head.len() - tail.len());
                 hidden.for_each(|place| *place = Place::Hole);
             }
         }
