@@ -375,8 +375,7 @@ fn first_lines(frames: &[Frame], most: usize) -> Vec<FrameLine> {
     let mut lines = frame_lines(frames);
     let first = lines.iter().position(|line| line.is_python);
     if let Some(first) = first.filter(|first| *first > most / 2 && lines.len() > most) {
-        let left_out: usize =
-            lines.iter().take(first).skip(most / 2).map(|line| line.frames).sum();
+        let left_out: usize = lines.iter().take(first).skip(most / 2).map(|line| line.frames).sum();
         let text = format!("     … {}", counted(left_out, "more frame"));
         let hole = FrameLine { text, frames: left_out, is_python: false };
         lines.splice(most / 2..first, [hole]);
