@@ -2,6 +2,7 @@
 //! untrusted; every reader has a limit.
 
 use std::io::{ErrorKind, Read};
+use std::os::unix::fs::MetadataExt;
 
 use nix::errno::Errno;
 
@@ -12,6 +13,8 @@ use crate::error::{Named, SysError};
 /// mapped.
 const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 const MAPS_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Descriptors of a process that are looked at for a file.
+const OPENED_MAX: usize = 4096;
 
 /// From `/proc/PID/stat`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -233,6 +236,34 @@ fn parse_map(line: &str) -> Option<MapLine> {
     })
 }
 
+/// The size in bytes of the file behind a mapping, by the process's own ways to it: of a file
+/// without a name, too. `None` where it holds the file by its mapping alone, and following that
+/// needs a right that we lack (CAP_CHECKPOINT_RESTORE, proc(5)).
+#[must_use]
+pub fn mapped_file_bytes(pid: i32, map: &MapLine) -> Option<u64> {
+    let own = format!("/proc/{pid}/map_files/{:x}-{:x}", map.start, map.end);
+    if let Ok(file) = std::fs::metadata(own) {
+        return Some(file.len());
+    }
+    let opened = std::fs::read_dir(format!("/proc/{pid}/fd")).ok()?.take(OPENED_MAX).flatten();
+    opened.filter_map(|entry| std::fs::metadata(entry.path()).ok()).find_map(|file| {
+        let device = (libc::major(file.dev()), libc::minor(file.dev()));
+        (file.ino() == map.inode && device == map.device).then_some(file.len())
+    })
+}
+
+/// A soft limit of a process by its name in `/proc/PID/limits`, in that file's unit; `None` for one
+/// that is unlimited or cannot be read.
+#[must_use]
+pub fn soft_limit(pid: i32, name: &str) -> Option<u64> {
+    parse_limit(&read_text(&format!("/proc/{pid}/limits")).ok()?, name)
+}
+
+fn parse_limit(text: &str, name: &str) -> Option<u64> {
+    let values = text.lines().find_map(|line| line.strip_prefix(name))?;
+    values.split_ascii_whitespace().next()?.parse().ok()
+}
+
 /// What a thread does in the kernel.
 ///
 /// # Errors
@@ -322,6 +353,27 @@ mod tests {
         assert_eq!(read_whole(&b"1234"[..], 4), Ok("1234".to_owned()));
         let cut = read_whole(&b"12345"[..], 4);
         assert_eq!(cut, Err(SysError::new("read(/proc)", Errno::EFBIG)));
+    }
+
+    #[test]
+    fn limits_have_soft_values() {
+        let text = "Limit                     Soft Limit           Hard Limit           Units     \n\
+                    Max cpu time              unlimited            unlimited            seconds   \n\
+                    Max file size             4096                 8192                 bytes     \n";
+        assert_eq!(parse_limit(text, "Max file size"), Some(4096));
+        assert_eq!((parse_limit(text, "Max cpu time"), parse_limit(text, "Max")), (None, None));
+        let own = i32::try_from(std::process::id()).unwrap();
+        assert!(soft_limit(own, "Max open files").is_some_and(|count| count > 2));
+    }
+
+    #[test]
+    fn a_mapped_file_is_known_without_its_name() {
+        let own = i32::try_from(std::process::id()).unwrap();
+        let program = std::fs::metadata("/proc/self/exe").unwrap().len();
+        let maps = maps(own).unwrap();
+        let first = maps.iter().find(|map| map.inode != 0).unwrap();
+        // Without the right to follow the mapping it is found only where it is open.
+        assert!(mapped_file_bytes(own, first).is_none_or(|bytes| bytes == program));
     }
 
     #[test]

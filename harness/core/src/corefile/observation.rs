@@ -197,6 +197,7 @@ impl Reader<'_> {
             location,
             threads: self.threads(self.pid(first), symbolizer),
             former: None,
+            limit: None,
             pointers: Vec::new(),
             heap: HeapFacts::default(),
             last_words: LastWords::default(),

@@ -2,11 +2,12 @@
 //!
 //! Deliberately absent: what the memory held; contents are not kept.
 
+use super::calls;
 use super::facts::Facts;
 use super::instruction::{Access, Held, Kind};
 use super::rule::Seen;
 use super::signs::{NULL_PAGE_BYTES, line};
-use crate::observe::Mapping;
+use crate::observe::{FoundBy, Mapping};
 
 /// So far from every mapping, nothing can have been mapped a moment before: the kernel puts
 /// mappings next to each other.
@@ -80,6 +81,40 @@ pub(crate) fn is_indexed_from_null(facts: &Facts<'_>) -> Option<Seen> {
         let text = format!("the pointer {} is indexed by {}", through(&base), through(&index));
         line("registers", text)
     })
+}
+
+/// The pointer is null, and the instruction adds where the member lies. With no index at all, an
+/// array that is not the pointer's would be met at its first element, which is there.
+pub(crate) fn is_member_of_null(facts: &Facts<'_>) -> Option<Seen> {
+    let access = faulting(facts)?;
+    let base = access.base.filter(|base| base.value == 0)?;
+    access.index.is_none().then(|| {
+        let text =
+            format!("the member at {:#x} of the object at {}", access.address, through(&base));
+        line("registers", text)
+    })
+}
+
+/// How the caller of the innermost frame was found; `None` where the stack could not be walked.
+fn is_call(facts: &Facts<'_>) -> Option<bool> {
+    let (_, callers) = calls::own_frames(facts).split_first()?;
+    Some(
+        callers
+            .first()
+            .is_some_and(|caller| caller.found_by == FoundBy::ReturnAddress && !caller.doubtful),
+    )
+}
+
+/// A call has pushed the address behind it.
+pub(crate) fn was_called(facts: &Facts<'_>) -> Option<Seen> {
+    is_call(facts)?
+        .then(|| line("stack", "the stack pointer points to the return address of a call".into()))
+}
+
+/// No call has: a return, or a jump out of a saved context.
+pub(crate) fn was_not_called(facts: &Facts<'_>) -> Option<Seen> {
+    (!is_call(facts)?)
+        .then(|| line("stack", "no return address of a call is at the stack pointer".into()))
 }
 
 /// The instruction wants its operand at a multiple of so many bytes.
@@ -163,7 +198,7 @@ pub(crate) fn is_far_from_all(facts: &Facts<'_>) -> Option<Seen> {
 
 fn was(facts: &Facts<'_>, is_one: fn(&Mapping) -> bool) -> Option<Seen> {
     let Mapping { start, end, permissions, path, .. } =
-        facts.crash?.former.as_ref().filter(|former| is_one(former))?;
+        facts.former().filter(|former| is_one(former))?;
     let what = if path.is_empty() { "anonymous memory" } else { path };
     Some(line("maps", format!("{what} ({permissions}) was mapped at {start:#x}-{end:#x} before")))
 }

@@ -9,31 +9,21 @@ use super::function_name::bare;
 use super::rule::Seen;
 use super::signals;
 use super::signs::line;
-use crate::observe::{Crash, FrameRecord, Location, Thread};
+use crate::observe::{FrameRecord, Location};
 
-/// Functions of the C library, the loader and interpreters that run a program's last code. (POSIX
-/// exit; the C++ ABI, 3.3.5; glibc elf/dl-fini.c; CPython, Py_FinalizeEx.)
-const LAST_FUNCTIONS: [&str; 7] = [
-    "exit",
-    "quick_exit",
-    "__run_exit_handlers",
-    "__cxa_finalize",
-    "_dl_fini",
-    "Py_FinalizeEx",
-    "Py_Finalize",
-];
 /// Frames of the runtime between `std::terminate` and the throw.
 const RUNTIME_FRAMES_MAX: usize = 8;
 /// The C++ ABI, 2.4 and 2.5; libgcc's unwinder.
-const THROWS: [&str; 6] = [
+const THROWS: [&str; 5] = [
     "__cxa_throw",
-    "__cxa_rethrow",
     "std::rethrow_exception",
     "_Unwind_RaiseException",
     "_Unwind_Resume_or_Rethrow",
     "_Unwind_Resume",
 ];
 const TERMINATE: &str = "std::terminate";
+/// Without an exception to be thrown again, it ends the process as well.
+const THROWS_AGAIN: &str = "__cxa_rethrow";
 const FORCED_UNWIND: &str = "_Unwind_ForcedUnwind";
 const ASSERTS: [&str; 5] = [
     "__assert_fail",
@@ -46,16 +36,22 @@ const PURE: [&str; 2] = ["__cxa_pure_virtual", "__cxa_deleted_virtual"];
 
 /// The frames that led to the death, innermost first.
 fn proven<'a>(facts: &Facts<'a>) -> impl Iterator<Item = &'a FrameRecord> {
-    let crash = facts.crash;
-    let own = crash.and_then(|it| it.threads.iter().find(|thread| thread.tid == it.victim.tid));
-    let stack = own.and_then(|own| own.stack.known());
-    let frames = stack.map(|stack| stack.frames.as_slice()).unwrap_or_default();
-    frames.iter().take_while(|frame| !frame.doubtful && !frame.signal_trampoline)
+    let frames = own_frames(facts).iter();
+    frames.take_while(|frame| !frame.doubtful && !frame.signal_trampoline)
 }
 
 /// The same as places; `None` where no module holds the place.
 fn frames<'a>(facts: &Facts<'a>) -> Vec<Option<&'a Location>> {
     proven(facts).map(|frame| frame.location.known()).collect()
+}
+
+/// All frames of the thread that died; none where its stack could not be walked.
+pub(crate) fn own_frames<'a>(facts: &Facts<'a>) -> &'a [FrameRecord] {
+    let own = facts.crash.and_then(|crash| {
+        let own = crash.threads.iter().find(|thread| thread.tid == crash.victim.tid)?;
+        own.stack.known()
+    });
+    own.map(|stack| stack.frames.as_slice()).unwrap_or_default()
 }
 
 /// A function's name without its parameters.
@@ -149,7 +145,8 @@ pub(crate) fn throws(facts: &Facts<'_>) -> Option<Seen> {
         return Some(line("stack", format!("{function} ended in std::terminate")));
     }
     let exception = facts.crash?.last_words.exception.known()?;
-    is_called_by_program(&outwards).then(|| {
+    let throws_again = throws_by(&outwards, &[THROWS_AGAIN]).is_some();
+    (throws_again || is_called_by_program(&outwards)).then(|| {
         let text = format!("std::terminate was called while a {} was in flight", exception.kind);
         line("process memory", text)
     })
@@ -186,72 +183,51 @@ pub(crate) enum Aborter {
     Program,
     /// A runtime.
     Runtime,
-    /// A function without a name: the program's, or a runtime's that is linked into it.
-    Nameless,
+    /// One or the other: the runtime is linked into the program, or the caller has no name.
+    Unclear,
+    /// The stack shows no `abort`: the signal was sent otherwise.
+    Nobody,
+    /// The stack could not be walked.
+    Unseen,
 }
 
-/// Who called `abort`; `None` where the stack does not show the C library's.
-pub(crate) fn aborter(facts: &Facts<'_>) -> Option<Aborter> {
+/// Who called `abort`, by the stack.
+pub(crate) fn aborter(facts: &Facts<'_>) -> Aborter {
     let frames = frames(facts);
-    let at = find(&frames, &["abort"])?;
-    let abort = (*frames.get(at)?)?;
-    // In a program without shared libraries, runtime and program are one module.
-    is_language_runtime(abort).then_some(())?;
-    Some(match frames.get(at + 1)? {
-        Some(caller) if is_of_runtime(caller) => Aborter::Runtime,
-        Some(caller) if caller.function.is_none() => Aborter::Nameless,
-        _ => Aborter::Program,
-    })
+    let Some(first) = frames.first() else { return Aborter::Unseen };
+    // Where the C library is a module of its own, its functions have names.
+    let is_named = first.is_some_and(is_language_runtime);
+    let Some(at) = find(&frames, &["abort"]) else {
+        return if is_named { Aborter::Nobody } else { Aborter::Unclear };
+    };
+    match frames.get(at + 1) {
+        Some(Some(caller)) if is_of_runtime(caller) => Aborter::Runtime,
+        Some(Some(caller)) if caller.function.is_none() => Aborter::Unclear,
+        Some(_) if is_named => Aborter::Program,
+        _ => Aborter::Unclear,
+    }
 }
 
 /// The program called `abort`, as far as its stack could be walked.
 pub(crate) fn calls_abort(facts: &Facts<'_>) -> Option<Seen> {
-    if frames(facts).is_empty() {
+    let called = match aborter(facts) {
         // abort() sends the signal to its own thread.
-        return (facts.code()? == signals::SI_TKILL).then_some(Seen::Told);
-    }
-    let called = match aborter(facts)? {
+        Aborter::Unseen => return (facts.code()? == signals::SI_TKILL).then_some(Seen::Told),
         Aborter::Program => true,
         // A runtime would have said why; where nobody can read what was said, it may be one.
-        Aborter::Nameless => facts.observation.output.stderr.bytes > 0,
-        Aborter::Runtime => false,
+        Aborter::Unclear => facts.was_output_read() && find(&frames(facts), &["abort"]).is_some(),
+        Aborter::Runtime | Aborter::Nobody => false,
     };
     called.then(|| line("stack", "the program called abort() itself".to_owned()))
 }
 
-/// Not by `abort`: nothing on the stack is called so.
+/// Not by `abort`: nothing on the stack is called so, and no handler speaks for another signal.
 pub(crate) fn is_no_abort(facts: &Facts<'_>) -> Option<Seen> {
     if facts.signal()? != signals::SIGABRT {
         return Some(Seen::Told);
     }
-    let frames = frames(facts);
-    // Where the C library is a module of its own, its functions have names.
-    let is_named = frames.first().is_some_and(|first| first.is_some_and(is_language_runtime));
-    let no_abort = is_named && find(&frames, &["abort"]).is_none();
-    (no_abort || facts.code()? == signals::SI_USER)
+    let is_handlers = own_frames(facts).iter().any(|frame| frame.signal_trampoline);
+    let no_abort = aborter(facts) == Aborter::Nobody && !is_handlers;
+    (no_abort || (facts.code()? == signals::SI_USER && aborter(facts) == Aborter::Unseen))
         .then(|| line("stack", "it was not abort() that sent it".to_owned()))
-}
-
-/// A thread of the victim that runs the process's last code, with the function that says so.
-pub(crate) fn leaving(crash: &Crash) -> Option<(&Thread, &str)> {
-    crash.threads.iter().find_map(|thread| {
-        let frames = &thread.stack.known()?.frames;
-        let mut proven = frames.iter().filter(|frame| !frame.doubtful);
-        let function = proven.find_map(|frame| {
-            let location = frame.location.known()?;
-            let function = location.function.as_deref()?;
-            (is_runtime(&location.module) && LAST_FUNCTIONS.contains(&function)).then_some(function)
-        })?;
-        Some((thread, function))
-    })
-}
-
-/// A thread goes on while another one destroys what it uses.
-pub(crate) fn runs_on_while_leaving(facts: &Facts<'_>) -> Option<Seen> {
-    let crash = facts.crash?;
-    let (thread, function) = leaving(crash)?;
-    (thread.tid != crash.victim.tid).then(|| {
-        let name = format!("thread {} `{}`", thread.tid, thread.name);
-        line("stack", format!("{name} was in {function}() while this thread still ran"))
-    })
 }

@@ -6,13 +6,14 @@ use hotfire_plan::model::{Operation, Phase};
 
 use super::accesses::access_words;
 use super::blame::{culprit_of, program_of};
-use super::calls::leaving;
 use super::code::Code;
 use super::culprit::{file_name, is_runtime};
 use super::facts::{Context, Facts};
 use super::finding::{Evidence, Finding, FindingException, FindingStep, FindingVictim};
+use super::first_abort::first_abort;
 use super::handlers::handler_lines;
-use super::rule::decide;
+use super::leaving::{is_leaving, leaving_words};
+use super::rule::{decide, lasting_class};
 use super::rules::CRASH_RULES;
 use super::signals::{self, code_name, signal_name};
 use super::signature::{new_finding, seal};
@@ -88,7 +89,7 @@ fn is_ordinary(crash: &Crash, observation: &Observation, steps: &Steps<'_>) -> b
     if !signals::is_request_to_end(crash.signal) {
         return false;
     }
-    let facts = Facts { observation, crash: Some(crash), ledger: None };
+    let facts = Facts { observation, crash: Some(crash), ledger: None, with_chance: true };
     match facts.sender() {
         Some(sender) => facts.is_of_run(sender) && sender != crash.victim.pid,
         // SIGKILL leaves no siginfo behind. A child that goes on to a regular end meant it.
@@ -116,7 +117,7 @@ fn is_wanted(signal: i32, crash: Option<&Crash>, observation: &Observation) -> b
 
 fn is_at_exit(crash: &Crash, steps: &Steps<'_>) -> bool {
     if steps.is_of_command() {
-        return leaving(crash).is_some();
+        return is_leaving(crash);
     }
     steps.stage() == Some(HostStage::Exiting)
         && (crash.victim.is_child || crash.time_ns > steps.last_end_ns())
@@ -124,6 +125,7 @@ fn is_at_exit(crash: &Crash, steps: &Steps<'_>) -> bool {
 
 fn captured(observation: &Observation, crash: &Crash, context: &Context<'_>) -> Finding {
     let steps = Steps::new(observation, context.program);
+    let crash = &*first_abort(crash);
     let facts = Facts { crash: Some(crash), ..Facts::new(observation, context) };
     let at_exit = is_at_exit(crash, &steps);
     let in_flight = steps.in_flight_at(crash.time_ns);
@@ -134,11 +136,11 @@ fn captured(observation: &Observation, crash: &Crash, context: &Context<'_>) -> 
     let class = decision.as_ref().map_or("unknown", |decision| decision.class);
     let signal = facts.signal().unwrap_or(crash.signal);
     let title = title(crash, signal, at_exit, &place_of(&steps, step.as_ref(), at_exit));
-    let mut finding = new_finding(Code::of_death(crash.signal, at_exit), class, phase, title);
+    let mut finding = new_finding(Code::of_death(signal, at_exit), class, phase, title);
     if !at_exit {
-        finding.status = signal_name(crash.signal);
+        finding.status = signal_name(signal);
     }
-    finding.signal = Some(signal_name(crash.signal));
+    finding.signal = Some(signal_name(signal));
     if let Fact::Known(info) = &crash.siginfo {
         finding.si_code = Some(info.code);
         finding.address = info.address.map(|address| format!("{address:#x}"));
@@ -146,12 +148,17 @@ fn captured(observation: &Observation, crash: &Crash, context: &Context<'_>) -> 
     finding.victim = Some(victim(crash));
     finding.culprit = culprit_of(&facts, class, context);
     finding.threads = crash_threads(crash);
-    finding.evidence.push(siginfo_line(crash));
+    finding.evidence.push(siginfo_line(&facts, crash));
+    finding.evidence.extend(limit_line(crash));
     if let Some(decision) = decision {
         finding.likely_cause = Some(decision.cause);
         finding.evidence.extend(decision.evidence);
     }
     finding.evidence.extend(place_lines(&facts, crash, lane, step.as_ref()));
+    if at_exit && class != "use-after-destruction" {
+        let leaving = leaving_words(crash);
+        finding.evidence.extend(leaving.map(|text| evidence("stack", text)));
+    }
     finding.evidence.extend(handler_lines(observation, crash));
     finding.evidence.extend(blind_lines(crash));
     add_names(&mut finding, &facts);
@@ -159,16 +166,8 @@ fn captured(observation: &Observation, crash: &Crash, context: &Context<'_>) -> 
     if finding.culprit.is_none() && steps.is_of_command() {
         finding.signature.basis = program_of(&facts);
     }
-    // Whether a mapping was seen before it went is chance: the same bug has one identity.
-    finding.class = class_without_former(&facts).to_owned();
+    finding.class = lasting_class(CRASH_RULES, &facts).to_owned();
     Finding { class: class.to_owned(), ..seal(finding, &in_flight, &steps) }
-}
-
-/// The class by what every run shows.
-fn class_without_former(facts: &Facts<'_>) -> &'static str {
-    let crash = facts.crash.map(|crash| Crash { former: None, ..crash.clone() });
-    let facts = Facts { crash: crash.as_ref(), ..*facts };
-    decide(CRASH_RULES, &facts).map_or("unknown", |decision| decision.class)
 }
 
 /// What the class is about, by name.
@@ -244,7 +243,7 @@ fn title(crash: &Crash, signal: i32, at_exit: bool, place: &str) -> String {
     };
     let who = if crash.victim.is_child { "" } else { " of a process that the child made" };
     // The status word names the signal, but for deaths at exit.
-    let name = if at_exit { format!(" ({})", signal_name(crash.signal)) } else { String::new() };
+    let name = if at_exit { format!(" ({})", signal_name(signal)) } else { String::new() };
     format!("{what}{who}{name}{place}")
 }
 
@@ -259,7 +258,7 @@ fn victim(crash: &Crash) -> FindingVictim {
     }
 }
 
-fn siginfo_line(crash: &Crash) -> Evidence {
+fn siginfo_line(facts: &Facts<'_>, crash: &Crash) -> Evidence {
     let victim = &crash.victim;
     let thread = format!("thread {} `{}`", victim.tid, victim.thread);
     let Fact::Known(info) = &crash.siginfo else {
@@ -271,12 +270,32 @@ fn siginfo_line(crash: &Crash) -> Evidence {
     if let Some(address) = info.address {
         text.push_str(&format!(" at address {address:#x}"));
     }
+    text.push_str(&sender_words(facts, crash));
     if crash.signal != info.signal {
         text.push_str(&format!("; its handler then died of {}", signal_name(crash.signal)));
     } else if crash.through_handler {
         text.push_str("; a handler saw it first and let it through");
     }
     evidence("siginfo", text)
+}
+
+/// Which other process of the run sent the signal; one outside of it is told by its rule.
+fn sender_words(facts: &Facts<'_>, crash: &Crash) -> String {
+    let is_other = |sender: &i32| *sender != crash.victim.pid && facts.is_of_run(*sender);
+    let Some(sender) = facts.sender().filter(is_other) else { return String::new() };
+    let observation = facts.observation;
+    let descendant = observation.descendants.iter().find(|one| one.pid == sender);
+    let command = match descendant {
+        Some(one) => one.command.clone(),
+        None => observation.command.join(" "),
+    };
+    let name = if command.is_empty() { String::new() } else { format!(" `{command}`") };
+    format!(", sent by pid {sender}{name}, a process of the run")
+}
+
+fn limit_line(crash: &Crash) -> Option<Evidence> {
+    let limit = crash.limit.as_ref()?;
+    Some(evidence("process table", format!("{} is {}", limit.name, limit.value)))
 }
 
 fn describe(location: &Location) -> String {

@@ -33,6 +33,10 @@ pub struct Facts<'a> {
     pub crash: Option<&'a Crash>,
     /// The ledger, where it may be used.
     pub ledger: Option<&'a LedgerRecord>,
+    /// Whether what is seen by chance is asked as well: what a process printed, or how long a file
+    /// was, which its core file does not keep; what was mapped before, which somebody must have
+    /// looked at in time. It may show a class, and is never part of an identity.
+    pub with_chance: bool,
 }
 
 impl<'a> Facts<'a> {
@@ -45,7 +49,23 @@ impl<'a> Facts<'a> {
             observation,
             crash: observation.crash.as_ref(),
             ledger: ledger.filter(|_| context.ledger_used),
+            with_chance: true,
         }
+    }
+
+    /// The same without what is seen by chance: what the same death shows each time.
+    pub(crate) fn without_chance(self) -> Self {
+        Self { with_chance: false, ..self }
+    }
+
+    /// What was last seen mapped at the fault's address.
+    pub(crate) fn former(&self) -> Option<&'a Mapping> {
+        self.crash?.former.as_ref().filter(|_| self.with_chance)
+    }
+
+    /// Whether anything was read of what the process printed on standard error.
+    pub(crate) fn was_output_read(&self) -> bool {
+        self.with_chance && self.observation.output.stderr.bytes > 0
     }
 
     pub(crate) fn siginfo(&self) -> Option<&'a SignalInfo> {
@@ -103,18 +123,24 @@ impl<'a> Facts<'a> {
                 .any(|descendant| descendant.pid == pid || descendant.parent == pid)
     }
 
+    /// What is kept of the end of standard error; empty where nobody could read it.
+    pub(crate) fn printed(&self) -> [&'a str; 2] {
+        if !self.with_chance {
+            return ["", ""];
+        }
+        let stream = &self.observation.output.stderr;
+        let end = |text: &'a str| {
+            let start = text.len().saturating_sub(TEXT_BYTES_MAX);
+            text.get(text.ceil_char_boundary(start)..).unwrap_or(text)
+        };
+        // The head ends where the tail begins; it is asked when the tail is short.
+        let head = if stream.tail.len() < TEXT_BYTES_MAX { stream.head.as_str() } else { "" };
+        [end(head), end(&stream.tail)]
+    }
+
     /// The last line of standard error for which `is_it` holds.
     pub(crate) fn error_line(&self, is_it: impl Fn(&str) -> bool) -> Option<&'a str> {
-        let stream = &self.observation.output.stderr;
-        let from_end = |text: &'a str| {
-            let start = text.len().saturating_sub(TEXT_BYTES_MAX);
-            let text = text.get(text.ceil_char_boundary(start)..).unwrap_or(text);
-            text.lines().rev().find(|line| is_it(line))
-        };
-        let tail = from_end(&stream.tail);
-        // The head ends where the tail begins; it is asked when the tail is short.
-        tail.or_else(|| {
-            (stream.tail.len() < TEXT_BYTES_MAX).then(|| from_end(&stream.head)).flatten()
-        })
+        let [head, tail] = self.printed();
+        [tail, head].into_iter().find_map(|text| text.lines().rev().find(|line| is_it(line)))
     }
 }

@@ -9,6 +9,8 @@ use crate::observe::{Crash, Observation};
 
 /// How CPython's faulthandler begins (Modules/faulthandler.c), and the words for its signals.
 const FAULTHANDLER: &str = "Fatal Python error: ";
+/// The same of an abort.
+pub(crate) const FAULTHANDLER_ABORT: &str = "Fatal Python error: Aborted";
 const FAULT_WORDS: [(&str, &str); 5] = [
     ("Segmentation fault", "SIGSEGV"),
     ("Bus error", "SIGBUS"),

@@ -76,3 +76,8 @@ pub(crate) fn decide(rules: &[Rule], facts: &Facts<'_>) -> Option<Decision> {
         Some(Decision { class: rule.class, cause: rule.cause(), evidence })
     })
 }
+
+/// The class by what the same death shows each time; it alone is part of an identity.
+pub(crate) fn lasting_class(rules: &[Rule], facts: &Facts<'_>) -> &'static str {
+    decide(rules, &facts.without_chance()).map_or("unknown", |decision| decision.class)
+}

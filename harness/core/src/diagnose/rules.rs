@@ -6,7 +6,7 @@
 //! Deliberately absent: what the facts are (`signs.rs`, `texts.rs`).
 
 use super::rule::{Rule, Sign};
-use super::{accesses, calls, growth, signs, texts};
+use super::{accesses, calls, growth, leaving, signs, texts};
 
 const fn sign(name: &'static str, holds: super::rule::Question) -> Sign {
     Sign { name, holds }
@@ -102,7 +102,7 @@ pub const CRASH_RULES: &[Rule] = &[
         text: "the stack is used up: recursion too deep, or a frame too large",
         signs: &[
             sign("below-stack", signs::is_below_stack),
-            sign("near-stack-pointer", signs::is_near_stack_pointer),
+            sign("at-stack-pointer", signs::is_at_stack_pointer),
             sign("segv", signs::is_segv),
         ],
     },
@@ -123,7 +123,60 @@ pub const CRASH_RULES: &[Rule] = &[
         signs: &[
             sign("at-pc", signs::is_at_pc),
             sign("near-null", signs::is_near_null),
+            sign("called", accesses::was_called),
             sign("segv", signs::is_segv),
+        ],
+    },
+    Rule {
+        name: "null-return",
+        class: "wild-jump",
+        text: "the program jumped to address 0 without a call: a return address was overwritten",
+        signs: &[
+            sign("at-pc", signs::is_at_pc),
+            sign("near-null", signs::is_near_null),
+            sign("not-called", accesses::was_not_called),
+            sign("segv", signs::is_segv),
+        ],
+    },
+    Rule {
+        name: "null-dereference",
+        class: "null-dereference",
+        text: "a null pointer, or a member of a null object, was used",
+        signs: &[
+            sign("near-null", signs::is_near_null),
+            sign("not-at-pc", signs::is_not_at_pc),
+            sign("unmapped", signs::is_unmapped),
+            sign("segv", signs::is_segv),
+        ],
+    },
+    Rule {
+        name: "null-array",
+        class: "null-dereference",
+        text: "an array that is null was indexed",
+        signs: &[
+            sign("indexed-from-null", accesses::is_indexed_from_null),
+            sign("unmapped", signs::is_unmapped),
+            sign("segv", signs::is_segv),
+        ],
+    },
+    Rule {
+        name: "null-member",
+        class: "null-dereference",
+        text: "a far member of a null object was used",
+        signs: &[
+            sign("member-of-null", accesses::is_member_of_null),
+            sign("unmapped", signs::is_unmapped),
+            sign("segv", signs::is_segv),
+        ],
+    },
+    Rule {
+        name: "use-after-destruction",
+        class: "use-after-destruction",
+        text: "a thread still ran while the process destroyed what it uses",
+        signs: &[
+            sign("runs-on", leaving::runs_on_while_leaving),
+            sign("memory-fault", signs::is_memory_fault),
+            sign("raised-by-kernel", signs::is_raised_by_kernel),
         ],
     },
     Rule {
@@ -143,26 +196,6 @@ pub const CRASH_RULES: &[Rule] = &[
         signs: &[
             sign("returns-nowhere", accesses::returns_nowhere),
             sign("general-protection", signs::is_general_protection),
-            sign("segv", signs::is_segv),
-        ],
-    },
-    Rule {
-        name: "null-dereference",
-        class: "null-dereference",
-        text: "a null pointer, or a member of a null object, was used",
-        signs: &[
-            sign("near-null", signs::is_near_null),
-            sign("unmapped", signs::is_unmapped),
-            sign("segv", signs::is_segv),
-        ],
-    },
-    Rule {
-        name: "null-array",
-        class: "null-dereference",
-        text: "an array that is null was indexed",
-        signs: &[
-            sign("indexed-from-null", accesses::is_indexed_from_null),
-            sign("unmapped", signs::is_unmapped),
             sign("segv", signs::is_segv),
         ],
     },
@@ -269,7 +302,7 @@ pub const CRASH_RULES: &[Rule] = &[
     abort_rule!("double-free", "memory was freed twice", texts::tells_double_free),
     abort_rule!(
         "heap-corruption",
-        "the allocator found its own data overwritten",
+        "the allocator found its own data overwritten, or a block freed twice",
         texts::tells_heap_corruption
     ),
     abort_rule!(
@@ -287,7 +320,7 @@ pub const CRASH_RULES: &[Rule] = &[
     Rule {
         name: "explicit-abort",
         class: "explicit-abort",
-        text: "abort() was called, without a line that says why",
+        text: "abort() was called",
         signs: &[
             sign("line", texts::says_nothing_known),
             sign("calls-abort", calls::calls_abort),
@@ -299,7 +332,12 @@ pub const CRASH_RULES: &[Rule] = &[
         name: "self-kill",
         class: "self-kill",
         text: "the process sent the signal to itself",
-        signs: &[FROM_ITSELF, sign("sent", signs::is_sent), sign("no-abort", calls::is_no_abort)],
+        signs: &[
+            FROM_ITSELF,
+            sign("sent", signs::is_sent),
+            sign("no-abort", calls::is_no_abort),
+            sign("no-kernels", signs::is_no_kernels),
+        ],
     },
     Rule {
         name: "external-kill",

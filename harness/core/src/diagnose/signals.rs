@@ -17,6 +17,7 @@ pub(crate) const SIGPIPE: i32 = 13;
 pub(crate) const SIGALRM: i32 = 14;
 pub(crate) const SIGTERM: i32 = 15;
 pub(crate) const SIGXCPU: i32 = 24;
+pub(crate) const SIGXFSZ: i32 = 25;
 pub(crate) const SIGSYS: i32 = 31;
 
 /// si_code: sent by kill.
@@ -51,12 +52,12 @@ const NAMES: &[(i32, &str)] = &[
     (10, "SIGUSR1"),
     (SIGSEGV, "SIGSEGV"),
     (12, "SIGUSR2"),
-    (13, "SIGPIPE"),
+    (SIGPIPE, "SIGPIPE"),
     (SIGALRM, "SIGALRM"),
     (SIGTERM, "SIGTERM"),
     (16, "SIGSTKFLT"),
     (SIGXCPU, "SIGXCPU"),
-    (25, "SIGXFSZ"),
+    (SIGXFSZ, "SIGXFSZ"),
     (26, "SIGVTALRM"),
     (27, "SIGPROF"),
     (29, "SIGIO"),
@@ -99,6 +100,12 @@ pub(crate) fn code_name(signal: i32, code: i32) -> String {
 /// Whether the signal is raised by an instruction of the thread itself.
 pub(crate) fn is_memory_fault(signal: i32) -> bool {
     matches!(signal, SIGSEGV | SIGBUS)
+}
+
+/// Whether the kernel sends the signal in the name of the process itself: to a writer without a
+/// reader, or behind the limit of a file's size.
+pub(crate) fn is_by_kernel_as_itself(signal: i32) -> bool {
+    matches!(signal, SIGPIPE | SIGXFSZ)
 }
 
 /// Whether the signal is a request to end, which a parent may send to its workers.

@@ -122,6 +122,11 @@ pub(crate) fn is_from_itself(facts: &Facts<'_>) -> Option<Seen> {
     is_own.then(|| line("siginfo", format!("the sender is the process itself (pid {sender})")))
 }
 
+/// The kernel does not send this signal as if the process did.
+pub(crate) fn is_no_kernels(facts: &Facts<'_>) -> Option<Seen> {
+    (!signals::is_by_kernel_as_itself(facts.signal()?)).then_some(Seen::Told)
+}
+
 pub(crate) fn is_from_outside(facts: &Facts<'_>) -> Option<Seen> {
     let sender = facts.sender()?;
     (!facts.is_of_run(sender))
@@ -134,12 +139,19 @@ pub(crate) fn is_near_null(facts: &Facts<'_>) -> Option<Seen> {
         .then(|| line("siginfo", format!("the address {address:#x} lies in the first 64 KiB")))
 }
 
-pub(crate) fn is_near_stack_pointer(facts: &Facts<'_>) -> Option<Seen> {
+/// The address lies near the stack pointer; or far above it, where a large frame begins to be
+/// used, and then the stack pointer itself has left the stack.
+pub(crate) fn is_at_stack_pointer(facts: &Facts<'_>) -> Option<Seen> {
     let (address, sp) = (facts.address()?, facts.registers()?.rsp);
-    (address.abs_diff(sp) < FRAME_BYTES_MAX).then(|| {
-        let text = format!("the address {address:#x} lies near the stack pointer {sp:#x}");
-        line("registers", text)
-    })
+    let stack = facts.map()?.above.as_ref()?.start;
+    let text = if address.abs_diff(sp) < FRAME_BYTES_MAX {
+        format!("the address {address:#x} lies near the stack pointer {sp:#x}")
+    } else if sp < address && sp < stack {
+        format!("the stack pointer {sp:#x} lies {} KiB below the stack", (stack - sp) / 1024)
+    } else {
+        return None;
+    };
+    Some(line("registers", text))
 }
 
 fn is_stack_like(mapping: &Mapping) -> bool {
@@ -192,9 +204,10 @@ pub(crate) fn is_read_only(facts: &Facts<'_>) -> Option<Seen> {
     })
 }
 
-/// The address lies in a file mapping, on a page behind the file's last one.
+/// The address lies in a file mapping, on a page behind the file's last one. A core file does not
+/// keep how long the file was, so that is part of no identity.
 pub(crate) fn is_behind_file_end(facts: &Facts<'_>) -> Option<Seen> {
-    let mapping = facts.inside()?;
+    let mapping = facts.inside().filter(|_| facts.with_chance)?;
     let bytes = mapping.file_bytes?;
     let offset = facts.address()?.checked_sub(mapping.start)?.checked_add(mapping.offset)?;
     (offset / PAGE_BYTES * PAGE_BYTES >= bytes).then(|| {

@@ -16,6 +16,10 @@ use crate::observe::{DescendantEnd, Fact, NO_HOST, Observation, Stream};
 /// The last lines of each stream that a finding keeps.
 const TAIL_LINES_MAX: usize = 12;
 const TAIL_BYTES_MAX: usize = 4096;
+/// Lines from the end in which one that tells of an error is looked for, and the words by which it
+/// does.
+const SAID_LINES_MAX: usize = 64;
+const TELLING_WORDS: [&str; 3] = ["fatal", "error", "fail"];
 /// Soft errors named in a finding.
 const SOFT_ERRORS_MAX: usize = 4;
 
@@ -71,9 +75,7 @@ fn add_common(finding: &mut Finding, observation: &Observation) {
         stdout: last_lines(&observation.output.stdout),
         stderr: last_lines(&observation.output.stderr),
     };
-    if let Some(line) = tail.stderr.lines().last() {
-        finding.evidence.push(evidence("stderr", format!("the last line: {}", line.trim())));
-    }
+    finding.evidence.extend(last_words(observation).map(|text| evidence("stderr", text)));
     finding.output_tail = (!tail.stdout.is_empty() || !tail.stderr.is_empty()).then_some(tail);
     let victim = finding.victim.as_ref().map(|victim| victim.pid);
     let has_own = |pid| observation.more_crashes.iter().any(|crash| crash.victim.pid == pid);
@@ -97,6 +99,25 @@ fn add_common(finding: &mut Finding, observation: &Observation) {
     finding
         .evidence
         .extend(soft.take(SOFT_ERRORS_MAX).map(|text| evidence("not seen", text.clone())));
+}
+
+/// What a program says last is often a stack; before it stands what went wrong.
+fn last_words(observation: &Observation) -> Option<String> {
+    let stream = &observation.output.stderr;
+    let lines = [&stream.tail, &stream.head].into_iter().flat_map(|text| text.lines().rev());
+    let mut lines = lines.map(str::trim).filter(|line| !line.is_empty()).take(SAID_LINES_MAX);
+    let last = lines.next()?;
+    let tells = |line: &&str| {
+        let line = line.to_ascii_lowercase();
+        TELLING_WORDS.iter().any(|word| line.contains(word))
+    };
+    if tells(&last) {
+        return Some(format!("the last line: {last}"));
+    }
+    Some(match lines.find(tells) {
+        Some(line) => format!("among the last lines: {line}"),
+        None => format!("the last line: {last}"),
+    })
 }
 
 fn last_lines(stream: &Stream) -> String {

@@ -5,6 +5,7 @@
 
 use super::calls::{self, Aborter, aborter};
 use super::facts::Facts;
+use super::printed::{is_assertion, last_said, panic_line};
 use super::rule::{Question, Seen};
 use super::signs::line;
 
@@ -17,14 +18,17 @@ fn is_exception(line: &str) -> bool {
         || line.contains("terminating with uncaught exception")
 }
 
-/// "(out)" tells of a chunk that reaches behind the heap: an overwritten size, not a second free.
+/// glibc says "double free or corruption" of whatever makes a block look free: its neighbour, too,
+/// if it was written over. Only where it finds the very block in a list, it was freed before.
 fn is_double_free(line: &str) -> bool {
-    (line.contains("double free or corruption") && !line.contains("(out)"))
+    line.contains("double free or corruption (fasttop)")
         || line.contains("free(): double free detected in tcache")
 }
 
 fn is_heap_corruption(line: &str) -> bool {
     const LINES: &[&str] = &[
+        "double free or corruption (!prev)",
+        "double free or corruption (top)",
         "double free or corruption (out)",
         "free(): invalid pointer",
         "free(): invalid size",
@@ -59,16 +63,6 @@ fn is_pure_virtual(line: &str) -> bool {
     line.contains("pure virtual method called")
 }
 
-/// `assert` of any library: the word and "failed" in one line, or the "Check failed" of glog.
-fn is_assertion(line: &str) -> bool {
-    let line = line.to_ascii_lowercase();
-    (line.contains("assert") && line.contains("fail")) || line.contains("check failed:")
-}
-
-fn is_rust_panic(line: &str) -> bool {
-    line.starts_with("thread '") && line.contains("panicked at")
-}
-
 /// libstdc++ and libc++abi end the process so; which of several causes it was, they do not say.
 fn is_bare_terminate(line: &str) -> bool {
     line.contains("terminate called")
@@ -77,18 +71,20 @@ fn is_bare_terminate(line: &str) -> bool {
 /// A line and whose it is.
 #[derive(Clone, Copy)]
 enum Line {
-    /// Of a runtime that calls `abort` itself: where the program called it, the line tells of
-    /// something else, such as another process's end.
+    /// Of a runtime that calls `abort` itself: where the program called it, or nobody, the line
+    /// tells of something else, such as another process's end.
     Runtime(LineTest),
-    /// Of a program that calls `abort` after it.
-    Program(LineTest),
+    /// Of a panic of the thread that died.
+    Panic,
+    /// Of a program that calls `abort` right after it.
+    Assertion,
 }
 
-use Line::{Program, Runtime};
+use Line::{Assertion, Panic, Runtime};
 
 /// All lines that tell something.
 const ABORT_LINES: &[Line] = &[
-    Program(is_rust_panic),
+    Panic,
     Runtime(is_exception),
     Runtime(is_double_free),
     Runtime(is_heap_corruption),
@@ -96,21 +92,31 @@ const ABORT_LINES: &[Line] = &[
     Runtime(is_buffer_overflow),
     Runtime(is_kept_from_ending),
     Runtime(is_pure_virtual),
-    Program(is_assertion),
+    Assertion,
     Runtime(is_bare_terminate),
 ];
 
 /// The line, with where it was found: in memory, where only this process's own message stands,
 /// or in the output, where all that it made write.
 fn said<'a>(facts: &Facts<'a>, line: Line) -> Option<(&'static str, &'a str)> {
-    let (Runtime(test) | Program(test)) = line;
     if let Some(message) = facts.abort_message() {
-        return test(message).then_some(("process memory", message));
+        let is_it = match line {
+            Runtime(test) => test(message),
+            Panic => false,
+            Assertion => is_assertion(message),
+        };
+        return is_it.then_some(("process memory", message));
     }
-    if matches!(line, Runtime(_)) && aborter(facts) == Some(Aborter::Program) {
-        return None;
-    }
-    Some(("stderr", facts.error_line(test)?))
+    let aborter = aborter(facts);
+    let printed = match line {
+        Runtime(_) if matches!(aborter, Aborter::Program | Aborter::Nobody) => None,
+        Runtime(test) => facts.error_line(test),
+        // Where functions have names, the stack shows a panic.
+        Panic if matches!(aborter, Aborter::Unseen | Aborter::Unclear) => panic_line(facts),
+        Panic => None,
+        Assertion => last_said(facts).filter(|line| is_assertion(line)),
+    };
+    Some(("stderr", printed?))
 }
 
 fn says(facts: &Facts<'_>, wanted: Line) -> Option<Seen> {
@@ -126,7 +132,7 @@ fn tells(facts: &Facts<'_>, by_stack: Question, line: Line) -> Option<Seen> {
 
 /// The text of the assertion that failed, as it was said.
 pub(crate) fn assertion<'a>(facts: &Facts<'a>) -> Option<&'a str> {
-    Some(said(facts, Program(is_assertion))?.1.trim())
+    Some(said(facts, Assertion)?.1.trim())
 }
 
 macro_rules! text_signs {
@@ -150,19 +156,18 @@ text_signs! {
     tells_buffer_overflow = calls::overflows_a_buffer, Runtime(is_buffer_overflow);
     tells_forced_unwind = calls::is_unwound_by_force, Runtime(is_kept_from_ending);
     tells_pure_virtual = calls::calls_pure_virtual, Runtime(is_pure_virtual);
-    tells_assertion = calls::asserts, Program(is_assertion);
-    tells_rust_panic = calls::panics, Program(is_rust_panic);
+    tells_assertion = calls::asserts, Assertion;
+    tells_rust_panic = calls::panics, Panic;
 }
 
 /// None of the known lines was printed, as far as the output was seen: of a core file, or of a
 /// terminal, it is not.
 pub(crate) fn says_nothing_known(facts: &Facts<'_>) -> Option<Seen> {
     let none = ABORT_LINES.iter().all(|test| said(facts, *test).is_none());
-    let text = match facts.observation.output.stderr.bytes {
-        0 => "no line of its output was seen",
-        _ => "no known line of a runtime precedes it",
-    };
-    none.then(|| line("stderr", text.to_owned()))
+    none.then(|| match facts.was_output_read() {
+        true => Seen::Told,
+        false => line("stderr", "no line of its output was seen".to_owned()),
+    })
 }
 
 #[cfg(test)]
@@ -172,16 +177,12 @@ mod tests {
     #[test]
     fn the_lines_of_the_runtimes_are_told_apart() {
         assert!(is_double_free("free(): double free detected in tcache 2"));
-        assert!(is_double_free("double free or corruption (!prev)"));
-        assert!(!is_double_free("double free or corruption (out)"));
-        assert!(is_heap_corruption("double free or corruption (out)"));
+        assert!(is_double_free("double free or corruption (fasttop)"));
+        for way in ["(!prev)", "(top)", "(out)"] {
+            let line = format!("double free or corruption {way}");
+            assert!(!is_double_free(&line) && is_heap_corruption(&line), "{way}");
+        }
         assert!(is_heap_corruption("malloc(): unaligned tcache chunk detected"));
         assert!(!is_heap_corruption("free(): double free detected in tcache 2"));
-        assert!(is_assertion("a.out: x.c:3: main: Assertion `p != NULL' failed."));
-        assert!(is_assertion("/x/array:208: f(): Assertion '__n < this->size()' failed."));
-        assert!(is_assertion("/x/ggml.c:99: GGML_ASSERT(n > 0) failed"));
-        assert!(!is_assertion("the load failed"));
-        assert!(is_rust_panic("thread 'main' (12) panicked at src/main.rs:2:5:"));
-        assert!(!is_rust_panic("it panicked at nothing"));
     }
 }

@@ -142,6 +142,9 @@ pub struct Crash {
     pub location: Fact<Location>,
     /// The mapping that holds the fault address, or its neighbours.
     pub address_map: Fact<AddressMap>,
+    /// The limit of a resource that this signal says is used up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<ResourceLimit>,
     /// What was last seen mapped at the fault's address, where nothing is mapped now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub former: Option<Mapping>,
@@ -165,6 +168,15 @@ pub struct Crash {
     /// How long the thread was held to be looked at, nanoseconds; 0 where nobody held it.
     #[serde(default)]
     pub held_ns: u64,
+}
+
+/// A soft limit of a process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResourceLimit {
+    /// Its name as in setrlimit(2).
+    pub name: String,
+    /// Its value with the unit.
+    pub value: String,
 }
 
 /// A file that a crash handler of the program's own wrote.

@@ -16,8 +16,8 @@ use super::supervisor::{Manners, Supervisor};
 use super::tasks::Role;
 use super::words::add_memory_facts;
 use crate::observe::{
-    AddressMap, Crash, Fact, HeapFacts, LastWords, Mapping, Registers, SignalInfo, Thread,
-    UNDELIVERED, Victim, Wait,
+    AddressMap, Crash, Fact, HeapFacts, LastWords, Mapping, Registers, ResourceLimit, SignalInfo,
+    Thread, UNDELIVERED, Victim, Wait,
 };
 use crate::unwind::LiveMemory;
 
@@ -192,6 +192,7 @@ impl Supervisor {
             location: Fact::Unavailable("not looked for".to_owned()),
             address_map: Fact::Unavailable("not looked for".to_owned()),
             former: None,
+            limit: limit_of(tid, signal),
             pointers: Vec::new(),
             heap: HeapFacts::default(),
             last_words: LastWords::default(),
@@ -319,9 +320,28 @@ pub(super) fn kept(registers: &TraceRegisters) -> Registers {
 /// What lies around the addresses that matter.
 fn add_surroundings(crash: &mut Crash, maps: &Result<Vec<MapLine>, SysError>, tid: i32) {
     crash.address_map = around(maps, crash.siginfo.known().and_then(|info| info.address), tid);
+    if let Fact::Known(AddressMap { inside: Some(inside), .. }) = &mut crash.address_map
+        && inside.file_bytes.is_none()
+        && inside.inode != 0
+    {
+        let lines = maps.as_deref().unwrap_or_default();
+        let line = lines.iter().find(|line| line.start == inside.start);
+        inside.file_bytes = line.and_then(|line| procfs::mapped_file_bytes(tid, line));
+    }
     if let Ok(maps) = maps {
         add_memory_facts(crash, maps, &mut LiveMemory::new(tid));
     }
+}
+
+/// The limit that this signal is about (setrlimit(2)).
+fn limit_of(tid: i32, signal: i32) -> Option<ResourceLimit> {
+    let (name, line, unit) = match signal {
+        signal::SIGXCPU => ("RLIMIT_CPU", "Max cpu time", "s"),
+        signal::SIGXFSZ => ("RLIMIT_FSIZE", "Max file size", "bytes"),
+        _ => return None,
+    };
+    let soft = procfs::soft_limit(tid, line)?;
+    Some(ResourceLimit { name: name.to_owned(), value: format!("{soft} {unit}") })
 }
 
 /// Whether the thread stands behind a system call, with the call's number in rax.

@@ -198,6 +198,7 @@ mod tests {
             location: Fact::Unavailable(unknown()),
             address_map: Fact::Unavailable(unknown()),
             former: None,
+            limit: None,
             pointers: Vec::new(),
             heap: HeapFacts::default(),
             last_words: LastWords::default(),

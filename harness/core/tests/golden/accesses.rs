@@ -1,8 +1,8 @@
 //! Rules that read the faulting instruction and the maps around its operands.
 
-use hotfire_core::observe::{Crash, Fact, Pointer, UNDELIVERED};
+use hotfire_core::observe::{Crash, Fact, FoundBy, Pointer, UNDELIVERED};
 
-use crate::build::mapping;
+use crate::build::{PC, mapping, with_stack};
 use crate::rules::{BUS, RuleCases, SEGV, TERM, change, crashed, far_fault, fault, set_pc};
 
 const SYS: i32 = 31;
@@ -26,15 +26,67 @@ fn with(crash: Crash, instruction: &[u8], values: &[(usize, u64)]) -> Crash {
     })
 }
 
+/// The program counter is at `pc`, and the frame below it was found so.
+fn jump(signal: i32, code: i32, pc: u64, found_by: FoundBy) -> Crash {
+    let frames = [("libengine.so", "engine::run(void (*)())"), ("libengine.so", "engine::main()")];
+    change(with_stack(fault(signal, code, pc), &frames), |crash| {
+        set_pc(crash, pc);
+        if let Fact::Known(stack) = &mut crash.threads[0].stack {
+            stack.frames[1].found_by = found_by;
+        }
+    })
+}
+
 fn null_call() -> RuleCases {
-    let jump = |signal, code, pc| change(fault(signal, code, pc), |crash| set_pc(crash, pc));
+    let call = |signal, code, pc| crashed(jump(signal, code, pc, FoundBy::ReturnAddress));
     RuleCases {
         rule: "null-call",
-        fires: crashed(jump(SEGV, 1, 0)),
+        fires: call(SEGV, 1, 0),
         twins: vec![
-            crashed(fault(SEGV, 1, 0)),
-            crashed(jump(SEGV, 1, 0x4141_4141_4141)),
-            crashed(jump(BUS, 2, 0)),
+            crashed(change(jump(SEGV, 1, 0, FoundBy::ReturnAddress), |crash| set_pc(crash, PC))),
+            call(SEGV, 1, 0x4141_4141_4141),
+            call(BUS, 2, 0),
+            // A return address that was overwritten with zeros.
+            crashed(jump(SEGV, 1, 0, FoundBy::Scan)),
+            crashed(change(fault(SEGV, 1, 0), |crash| set_pc(crash, 0))),
+        ],
+    }
+}
+
+fn null_return() -> RuleCases {
+    let back = |signal, code, pc| crashed(jump(signal, code, pc, FoundBy::Scan));
+    RuleCases {
+        rule: "null-return",
+        fires: back(SEGV, 1, 0),
+        twins: vec![
+            crashed(change(jump(SEGV, 1, 0, FoundBy::Scan), |crash| set_pc(crash, PC))),
+            back(SEGV, 1, 0x4141_4141_4141),
+            back(BUS, 2, 0),
+            crashed(jump(SEGV, 1, 0, FoundBy::ReturnAddress)),
+            // Nobody could walk the stack.
+            crashed(change(fault(SEGV, 1, 0), |crash| set_pc(crash, 0))),
+        ],
+    }
+}
+
+/// mov 0x30000(%rdi),%eax, and the same with an index.
+const FAR_MEMBER: [u8; 6] = [0x8b, 0x87, 0, 0, 0x03, 0];
+const FAR_ELEMENT: [u8; 7] = [0x8b, 0x84, 0x37, 0, 0, 0x03, 0];
+
+fn null_member() -> RuleCases {
+    let at = 0x3_0000;
+    let used = |signal, code, instruction: &[u8], object: u64| {
+        crashed(with(fault(signal, code, at + object), instruction, &[(RDI, object), (RSI, 0)]))
+    };
+    RuleCases {
+        rule: "null-member",
+        fires: used(SEGV, 1, &FAR_MEMBER, 0),
+        twins: vec![
+            // An index into a table that lies there in the program.
+            used(SEGV, 1, &FAR_MEMBER, 0x7_0000),
+            used(SEGV, 1, &FAR_ELEMENT, 0),
+            used(SEGV, 2, &FAR_MEMBER, 0),
+            used(BUS, 1, &FAR_MEMBER, 0),
         ],
     }
 }
@@ -264,6 +316,8 @@ pub(crate) fn cases() -> Vec<RuleCases> {
         unmapped_memory(),
         freed_block(),
         null_call(),
+        null_return(),
+        null_member(),
         wild_return(),
         null_array(),
         out_of_mapping(),

@@ -8,6 +8,7 @@
     reason = "helpers of tests fail as tests do"
 )]
 
+mod aborts;
 mod accesses;
 mod blame;
 mod build;

@@ -2,11 +2,13 @@
 //! is superfluous: without it, a twin would be.
 
 use hotfire_core::diagnose::{CRASH_RULES, Facts, HANG_RULES, LEAK_RULES, Rule};
-use hotfire_core::observe::{Crash, Fact, LedgerEntry, StallReason, Wait};
+use hotfire_core::observe::{
+    Crash, Descendant, DescendantEnd, Fact, LedgerEntry, ResourceLimit, StallReason, Wait,
+};
 
 use crate::build::{
-    CHILD, CRASH_NS, Case, PC, SP, crash, healthy, held_lock, ledger_event, lock, mapping, thread,
-    with_stack,
+    CHILD, CRASH_NS, Case, PC, SP, crash, descendant, healthy, held_lock, ledger_event, lock,
+    mapping, thread, with_stack,
 };
 
 pub(crate) const SEGV: i32 = 11;
@@ -67,6 +69,12 @@ fn set_sp(crash: &mut Crash, sp: u64) {
     }
 }
 
+fn set_address(crash: &mut Crash, address: u64) {
+    if let Fact::Known(info) = &mut crash.siginfo {
+        info.address = Some(address);
+    }
+}
+
 fn set_inside(crash: &mut Crash, permissions: &str, file_bytes: Option<u64>) {
     if let Fact::Known(map) = &mut crash.address_map {
         let mut inside = mapping(0x7f10_0000_0000, 0x7f10_0001_0000, permissions, "/m/tiny.gguf");
@@ -81,6 +89,8 @@ fn null_dereference() -> RuleCases {
         fires: crashed(fault(SEGV, 1, 0x18)),
         twins: vec![
             crashed(fault(SEGV, 1, 0x1_0000)),
+            // A jump there is another matter.
+            crashed(change(fault(SEGV, 1, 0x18), |crash| set_pc(crash, 0x18))),
             // NX or protection keys at a low address: vm.mmap_min_addr is 0 somewhere.
             crashed(fault(SEGV, 2, 0x18)),
             // BUS_ADRALN has the same number as SEGV_MAPERR.
@@ -110,6 +120,14 @@ fn stack_overflow() -> RuleCases {
             })),
             // The guard of another thread's stack, hit by a wild pointer.
             crashed(change(overflow.clone(), |crash| set_sp(crash, SP + 0x40_0000))),
+            // A wild pointer, deep below a stack whose pointer stands right under it.
+            crashed(change(overflow.clone(), |crash| {
+                set_address(crash, SP - 0x100_0000);
+                if let Fact::Known(map) = &mut crash.address_map {
+                    map.inside = Some(mapping(SP - 0x200_0000, SP, "---p", ""));
+                }
+                set_sp(crash, SP - 8);
+            })),
             crashed(change(change(fault(BUS, 2, SP - 8), stack), |_| {})),
         ],
     }
@@ -283,8 +301,9 @@ fn lines() -> Vec<RuleCases> {
     vec![
         by_line(
             "rust-panic",
-            "thread 'main' (7) panicked at src/lib.rs:3:5:",
-            "the worker panicked, says the log",
+            "thread 'main' (100) panicked at src/lib.rs:3:5:",
+            // Another thread's, which was caught.
+            "thread 'worker' (7) panicked at src/lib.rs:3:5:",
         ),
         by_line(
             "uncaught-exception",
@@ -294,7 +313,8 @@ fn lines() -> Vec<RuleCases> {
         by_line(
             "double-free",
             "free(): double free detected in tcache 2",
-            "double free or corruption (out)",
+            // So it says, too, when the block's neighbour was written over.
+            "double free or corruption (!prev)",
         ),
         by_line("heap-corruption", "corrupted size vs. prev_size", "malloc failed"),
         by_line(
@@ -306,7 +326,7 @@ fn lines() -> Vec<RuleCases> {
         by_line(
             "assertion",
             "engine: session.cpp:12: step: Assertion `n > 0' failed.",
-            "engine: step failed.",
+            "test_login: assert login_ok failed, retry 1",
         ),
         by_line(
             "forced-unwind",
@@ -480,9 +500,59 @@ fn the_main_stack_overflows_into_a_gap_without_a_guard_mapping() {
 }
 
 #[test]
+fn a_frame_that_is_larger_than_the_stack_overflows_it() {
+    // The array is used from its upper end on, far above the stack pointer.
+    let overflow = |sp: u64| {
+        change(fault(SEGV, 1, SP - 0x20_0000), |crash| {
+            if let Fact::Known(map) = &mut crash.address_map {
+                map.above = Some(mapping(SP, SP + 0x80_0000, "rw-p", "[stack]"));
+            }
+            set_sp(crash, sp);
+        })
+    };
+    assert_eq!(crashed(overflow(SP - 0x400_0000)).finding().class, "stack-overflow");
+    assert_eq!(crashed(overflow(SP + 0x100)).finding().class, "unknown", "its pointer is in it");
+}
+
+#[test]
 fn a_truncated_file_is_named() {
     let finding = file_truncated().fires.finding();
     assert_eq!(finding.file.as_deref(), Some("/m/tiny.gguf"));
+    // A core file does not keep how long the file was.
+    let mut of_core = file_truncated().fires;
+    if let Some(Fact::Known(map)) = of_core.observation.crash.as_mut().map(|c| &mut c.address_map) {
+        map.inside.as_mut().unwrap().file_bytes = None;
+    }
+    let of_core = of_core.finding();
+    assert_eq!((of_core.class.as_str(), &of_core.signature), ("unknown", &finding.signature));
+}
+
+#[test]
+fn a_limit_that_is_used_up_is_told() {
+    let limited = change(sent(24, 128, 0), |crash| {
+        let limit = ResourceLimit { name: "RLIMIT_CPU".into(), value: "1 s".into() };
+        crash.limit = Some(limit);
+    });
+    let finding = crashed(limited).finding();
+    assert!(finding.evidence.iter().any(|line| line.text == "RLIMIT_CPU is 1 s"));
+}
+
+#[test]
+fn a_process_of_the_run_that_sent_the_signal_is_named() {
+    let told = |sender| {
+        let mut case = crashed(sent(ABRT, 0, sender));
+        let timer = descendant(102, DescendantEnd::Exited(0));
+        case.observation
+            .descendants
+            .push(Descendant { command: "timeout 1 ./engine".into(), ..timer });
+        case.finding().evidence[0].text.clone()
+    };
+    let named = told(102);
+    assert!(
+        named.ends_with(", sent by pid 102 `timeout 1 ./engine`, a process of the run"),
+        "{named}"
+    );
+    assert!(!told(9999).contains("sent by"), "the rule tells of one outside");
 }
 
 /// The classes of the JSON contract `hotfire/1`.
