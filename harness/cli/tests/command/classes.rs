@@ -20,6 +20,7 @@ pub(crate) const CASES: &[Case] = &[
     ("class-of-freed-memory", freed),
     ("class-of-aborts", aborts),
     ("class-of-aborts-that-nobody-can-read", unread_aborts),
+    ("class-of-aborts-with-a-handler", handled_aborts),
     ("class-of-exceptions-by-name", exceptions),
     ("class-of-threads", threads),
     ("class-of-deaths-at-exit", exits),
@@ -43,6 +44,9 @@ const fn told(
 ) -> Told {
     Told { way, class, rule, function }
 }
+
+/// Where the optimiser takes away by what the mechanism is known.
+const INLINED_MECHANISMS: [&str; 2] = ["drop-thread", "replace-thread"];
 
 /// No rule fires.
 const NONE: &str = "";
@@ -86,8 +90,15 @@ fn deaths() -> PathBuf {
     built("deaths", &[&[HEADER][..], &SOURCES[..]].concat(), &compiler)
 }
 
-fn panicker() -> PathBuf {
-    built("panics", &[PANICS], &["rustc", "--edition=2021", "-Cpanic=abort", "-Copt-level=1"])
+/// The same as programs are shipped: functions are inlined, and calls become jumps.
+fn optimised_deaths() -> PathBuf {
+    let compiler = ["c++", "-std=c++17", "-O2", "-g", "-pthread", "-w"];
+    built("optimised", &[&[HEADER][..], &SOURCES[..]].concat(), &compiler)
+}
+
+fn panicker(strategy: &str) -> PathBuf {
+    let strategy = format!("-Cpanic={strategy}");
+    built("panics", &[PANICS], &["rustc", "--edition=2021", &strategy, "-Copt-level=1"])
 }
 
 /// The finding of a death.
@@ -107,10 +118,15 @@ fn check(finding: &Value, told: &Told) {
 }
 
 fn check_all(cases: &[Told]) {
-    let (workshop, program) = (Workshop::new(), deaths());
-    let program = program.to_str().unwrap();
+    let (workshop, plain, optimised) = (Workshop::new(), deaths(), optimised_deaths());
     for case in cases {
-        check(&finding(&workshop, &[program, case.way]), case);
+        check(&finding(&workshop, &[plain.to_str().unwrap(), case.way]), case);
+        if INLINED_MECHANISMS.contains(&case.way) {
+            continue;
+        }
+        let finding = finding(&workshop, &[optimised.to_str().unwrap(), case.way]);
+        // Whose function it was depends on what was inlined.
+        check(&finding, &Told { function: "", ..*case });
     }
 }
 
@@ -132,6 +148,10 @@ fn memory() {
         told("read-only-write", "write-to-read-only", "write-to-read-only", "fill"),
         told("endless-recursion", "stack-overflow", "stack-overflow", "recurse"),
         told("endless-recursion-in-thread", "stack-overflow", "stack-overflow", "recurse"),
+        told("far-null-member", "null-dereference", "null-member", "set_layers"),
+        told("huge-array", "stack-overflow", "stack-overflow", "large_array"),
+        told("truncated-nameless-file", "file-truncated", "file-truncated", "read_number"),
+        told("truncated-memory-file", "file-truncated", "file-truncated", "read_number"),
         told("huge-frame", "stack-overflow", "stack-overflow", "large_frame"),
         told("truncated-file", "file-truncated", "file-truncated", "read_number"),
         told("misaligned", "misaligned", "misaligned", "misaligned"),
@@ -147,6 +167,7 @@ fn jumps() {
         told("unloaded-call", "code-unloaded", "code-unloaded", "unloaded_call"),
         told("hole-call", "unknown", NONE, "hole_call"),
         told("wild-return", "wild-jump", "wild-return", "wild_return"),
+        told("zero-return", "wild-jump", "null-return", ""),
     ]);
 }
 
@@ -165,6 +186,9 @@ fn instructions() {
     let of_grandchild = finding(&Workshop::new(), &script);
     check(&of_grandchild, &told("seccomp-kill", "seccomp", "seccomp-kill", "forbidden_call"));
     assert_eq!(of_grandchild["victim"]["relation"], "descendant");
+    check_all(&[told("file-size-limit", "unknown", NONE, "file_size_limit")]);
+    let evidence = finding(&Workshop::new(), &[deaths().to_str().unwrap(), "file-size-limit"]);
+    assert!(evidence["evidence"].to_string().contains("RLIMIT_FSIZE is 4096 bytes"));
     let evidence = finding(&Workshop::new(), &[deaths().to_str().unwrap(), "seccomp-kill"]);
     assert!(evidence["evidence"].to_string().contains("forbids getppid"), "{evidence:#}");
 }
@@ -178,13 +202,15 @@ fn freed() {
     ]);
 }
 
-const ABORTS: [Told; 12] = [
+const ABORTS: [Told; 14] = [
     told("throw-error", "uncaught-exception", "uncaught-exception", "throw_error"),
     told("throw-code", "uncaught-exception", "uncaught-exception", "throw_code"),
     told("throw-through-noexcept", "uncaught-exception", "uncaught-exception", "throw_error"),
     told("abort-in-handler", "explicit-abort", "explicit-abort", "abort_in_handler"),
     told("terminate", "unknown", NONE, "terminate"),
     told("free-twice", "double-free", "double-free", "free_twice"),
+    told("overwrite-flags", "heap-corruption", "heap-corruption", "overwrite_flags"),
+    told("rethrow-nothing", "unknown", NONE, "rethrow_nothing"),
     told("free-inside", "heap-corruption", "heap-corruption", "free_inside"),
     told("overwrite-size", "heap-corruption", "heap-corruption", "overwrite_size"),
     told("assert", "assertion", "assertion", "assert_fails"),
@@ -198,20 +224,48 @@ fn aborts() {
     check_all(&[
         told("plain-abort", "explicit-abort", "explicit-abort", "plain_abort"),
         told("raise-abort", "self-kill", "self-kill", "raise_abort"),
+        told("said-assertion", "assertion", "assertion", "said_assertion"),
+        told("old-assertion", "explicit-abort", "explicit-abort", "old_assertion"),
+        // A runtime's line, and the signal by another way than a runtime's.
+        told("logged-terminate", "self-kill", "self-kill", "logged_terminate"),
         // A runtime's line, printed by a program that aborts by itself.
         told("abort-with-text", "explicit-abort", "explicit-abort", "abort_with_text"),
     ]);
 }
 
-/// The same with an output that nobody keeps, as a terminal's.
+/// The same with an output that nobody keeps, as a terminal's: class, and identity.
 fn unread_aborts() {
     let (workshop, program) = (Workshop::new(), deaths());
+    let program = program.to_str().unwrap();
     let text = "exec \"$0\" \"$1\" 2> /dev/null";
-    for case in ABORTS {
-        let command = ["sh", "-c", text, program.to_str().unwrap(), case.way];
-        let finding = finding(&workshop, &command);
-        assert_eq!(finding["output_tail"], Value::Null, "{}", case.way);
-        check(&finding, &case);
+    let said = told("said-assertion", "explicit-abort", "explicit-abort", "said_assertion");
+    let raised = told("raise-abort", "self-kill", "self-kill", "raise_abort");
+    for case in ABORTS.iter().chain([&said, &raised]) {
+        let unread = finding(&workshop, &["sh", "-c", text, program, case.way]);
+        assert_eq!(unread["output_tail"], Value::Null, "{}", case.way);
+        check(&unread, case);
+        let read = finding(&workshop, &[program, case.way]);
+        assert_eq!(unread["signature"], read["signature"], "{}", case.way);
+    }
+}
+
+/// A handler of the program's own sees the abort first: the same death.
+fn handled_aborts() {
+    let (workshop, program) = (Workshop::new(), deaths());
+    let program = program.to_str().unwrap();
+    let thread = told("drop-thread", "thread-not-joined", "thread-not-joined", "drop_thread");
+    let raised = told("raise-abort", "self-kill", "self-kill", "raise_abort");
+    for case in ABORTS.iter().chain([&thread, &raised]) {
+        let plain = finding(&workshop, &[program, case.way]);
+        for how in ["at-once", "returned"] {
+            let handled = finding(&workshop, &[program, case.way, how]);
+            check(&handled, case);
+            // One that has returned leaves nothing behind.
+            let told = handled["evidence"].to_string().contains("a handler saw it first");
+            assert_eq!(told, how == "at-once", "{}: {handled:#}", case.way);
+            assert_eq!(handled["signature"], plain["signature"], "{} {how}", case.way);
+            assert_eq!(handled["exception"], plain["exception"], "{} {how}", case.way);
+        }
     }
 }
 
@@ -250,6 +304,8 @@ fn exits() {
             "use-after-destruction",
             "use_rows",
         ),
+        // It may have been null before.
+        told("worker-reads-null-at-exit", "null-dereference", "null-dereference", "use_rows"),
         told("at-exit-null", "null-dereference", "null-dereference", "at_exit_null"),
         told("at-exit-abort", "explicit-abort", "explicit-abort", "at_exit_abort"),
     ];
@@ -259,12 +315,16 @@ fn exits() {
         assert_eq!((&finding["phase"], &finding["status"]), (&"exit".into(), &"EXIT-CRASH".into()));
         check(&finding, case);
     }
-    // The same fault while nothing has been destroyed.
+    // Faults while nothing has been destroyed.
     check_all(&[told("worker-before-exit", "null-dereference", "null-dereference", "use_rows")]);
+    let joined = told("worker-joined-at-exit", "wild-pointer", "wild-pointer", "use_rows");
+    let finding = finding(&workshop, &[program.to_str().unwrap(), joined.way]);
+    check(&finding, &joined);
+    assert_eq!((&finding["phase"], &finding["status"]), (&"run".into(), &"SIGSEGV".into()));
 }
 
 fn panics() {
-    let (workshop, program) = (Workshop::new(), panicker());
+    let (workshop, program) = (Workshop::new(), panicker("abort"));
     for case in [
         told("panic", "rust-panic", "rust-panic", "panics::main"),
         told("index", "rust-panic", "rust-panic", "panics::main"),
@@ -276,4 +336,7 @@ fn panics() {
         check(&finding(&workshop, &[program, case.way]), &case);
         check(&finding(&workshop, &["sh", "-c", text, program, case.way]), &case);
     }
+    // A panic of a thread that is long gone.
+    let case = told("caught", "explicit-abort", "explicit-abort", "panics::main");
+    check(&finding(&workshop, &[panicker("unwind").to_str().unwrap(), case.way]), &case);
 }

@@ -6,6 +6,7 @@ use super::calls;
 use super::facts::Facts;
 use super::instruction::{Access, Held, Kind};
 use super::rule::Seen;
+use super::signals;
 use super::signs::{NULL_PAGE_BYTES, line};
 use crate::observe::{FoundBy, Mapping};
 
@@ -70,6 +71,26 @@ pub(crate) fn access_words(facts: &Facts<'_>) -> Option<String> {
     let bytes =
         if access.bytes == 0 { String::new() } else { format!(" of {} bytes", access.bytes) };
     Some(format!("{kind}{bytes} at {:#x}{by}", access.address))
+}
+
+/// What is plain to see of a death for which no rule fires: an access that is forbidden may be meant
+/// to be, by whoever guards the memory.
+pub(crate) fn plain_words(facts: &Facts<'_>) -> Option<String> {
+    let (signal, code) = (facts.signal()?, facts.code()?);
+    match (signal, code) {
+        (signals::SIGSEGV, signals::SEGV_ACCERR) => {
+            let Mapping { permissions, path, .. } = facts.inside()?;
+            let what = if path.is_empty() { "anonymous memory" } else { path };
+            Some(format!("{what} is mapped there, without the right to it ({permissions})"))
+        }
+        (signals::SIGSEGV, signals::SI_KERNEL) => {
+            Some("the processor refused the instruction (general protection)".to_owned())
+        }
+        (signals::SIGTRAP, code) if code > 0 => {
+            Some("the thread ran a breakpoint instruction, or a debugger's trap".to_owned())
+        }
+        _ => None,
+    }
 }
 
 /// The pointer is null, and the index leads far away from it. With a scale it is clear which of

@@ -4,7 +4,7 @@
 
 use hotfire_plan::model::{Operation, Phase};
 
-use super::accesses::access_words;
+use super::accesses::{access_words, plain_words};
 use super::blame::{culprit_of, program_of};
 use super::code::Code;
 use super::culprit::{file_name, is_runtime};
@@ -150,9 +150,15 @@ fn captured(observation: &Observation, crash: &Crash, context: &Context<'_>) -> 
     finding.threads = crash_threads(crash);
     finding.evidence.push(siginfo_line(&facts, crash));
     finding.evidence.extend(limit_line(crash));
-    if let Some(decision) = decision {
-        finding.likely_cause = Some(decision.cause);
-        finding.evidence.extend(decision.evidence);
+    match decision {
+        Some(decision) => {
+            finding.likely_cause = Some(decision.cause);
+            finding.evidence.extend(decision.evidence);
+        }
+        None => {
+            let words = plain_words(&facts);
+            finding.evidence.extend(words.map(|text| evidence("siginfo", text)));
+        }
     }
     finding.evidence.extend(place_lines(&facts, crash, lane, step.as_ref()));
     if at_exit && class != "use-after-destruction" {

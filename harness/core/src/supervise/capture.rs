@@ -341,6 +341,8 @@ fn limit_of(tid: i32, signal: i32) -> Option<ResourceLimit> {
         _ => return None,
     };
     let soft = procfs::soft_limit(tid, line)?;
+    // The kernel grants a second more with each SIGXCPU (kernel/time/posix-cpu-timers.c).
+    let soft = if signal == signal::SIGXCPU { soft.saturating_sub(1) } else { soft };
     Some(ResourceLimit { name: name.to_owned(), value: format!("{soft} {unit}") })
 }
 

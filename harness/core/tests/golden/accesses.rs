@@ -6,6 +6,7 @@ use crate::build::{PC, mapping, with_stack};
 use crate::rules::{BUS, RuleCases, SEGV, TERM, change, crashed, far_fault, fault, set_pc};
 
 const SYS: i32 = 31;
+const TRAP: i32 = 5;
 /// movaps %xmm0,(%rax); ret; mov (%rdi,%rsi,4),%eax; mov (%rdi,%rsi),%eax; mov (%rdi),%rax.
 const ALIGNED_MOVE: [u8; 3] = [0x0f, 0x29, 0x00];
 const RETURN: [u8; 1] = [0xc3];
@@ -308,6 +309,25 @@ fn a_former_mapping_changes_the_class_and_not_the_identity() {
     let unseen = case.finding();
     assert_eq!((seen.class.as_str(), unseen.class.as_str()), ("use-after-free", "unknown"));
     assert_eq!(seen.id, unseen.id);
+}
+
+#[test]
+fn what_is_plain_to_see_is_told_without_a_class() {
+    let guarded = change(fault(SEGV, 2, START + 8), |crash| {
+        if let Fact::Known(map) = &mut crash.address_map {
+            map.inside = Some(mapping(START, END, "---p", ""));
+        }
+    });
+    for (crash, words) in [
+        (guarded, "anonymous memory is mapped there, without the right to it (---p)"),
+        (with(fault(SEGV, 128, 0), &[0xf4], &[]), "the processor refused the instruction"),
+        (with(fault(TRAP, 128, 0), &[0xcc], &[]), "the thread ran a breakpoint instruction"),
+    ] {
+        let finding = crashed(crash).finding();
+        assert_eq!(finding.class, "unknown");
+        let told = finding.evidence.iter().any(|line| line.text.starts_with(words));
+        assert!(told, "{:?}", finding.evidence);
+    }
 }
 
 pub(crate) fn cases() -> Vec<RuleCases> {
