@@ -45,9 +45,6 @@ const fn told(
     Told { way, class, rule, function }
 }
 
-/// Where the optimiser takes away by what the mechanism is known.
-const INLINED_MECHANISMS: [&str; 2] = ["drop-thread", "replace-thread"];
-
 /// No rule fires.
 const NONE: &str = "";
 
@@ -121,9 +118,6 @@ fn check_all(cases: &[Told]) {
     let (workshop, plain, optimised) = (Workshop::new(), deaths(), optimised_deaths());
     for case in cases {
         check(&finding(&workshop, &[plain.to_str().unwrap(), case.way]), case);
-        if INLINED_MECHANISMS.contains(&case.way) {
-            continue;
-        }
         let finding = finding(&workshop, &[optimised.to_str().unwrap(), case.way]);
         // Whose function it was depends on what was inlined.
         check(&finding, &Told { function: "", ..*case });

@@ -7,7 +7,7 @@ use super::facts::Facts;
 use super::instruction::{Access, Held, Kind};
 use super::rule::Seen;
 use super::signals;
-use super::signs::{NULL_PAGE_BYTES, line};
+use super::signs::{NULL_PAGE_BYTES, is_general_protection, is_near_null, line};
 use crate::observe::{FoundBy, Mapping};
 
 /// So far from every mapping, nothing can have been mapped a moment before: the kernel puts
@@ -114,6 +114,15 @@ pub(crate) fn is_member_of_null(facts: &Facts<'_>) -> Option<Seen> {
             format!("the member at {:#x} of the object at {}", access.address, through(&base));
         line("registers", text)
     })
+}
+
+/// A null pointer may have been null long before, whatever goes on elsewhere.
+pub(crate) fn is_not_through_null(facts: &Facts<'_>) -> Option<Seen> {
+    let is_null = is_near_null(facts).or_else(|| is_indexed_from_null(facts));
+    // Of a general protection fault, the address is not told, and 0 stands there.
+    let has_address = is_general_protection(facts).is_none();
+    let is_null = is_null.filter(|_| has_address).or_else(|| is_member_of_null(facts));
+    is_null.is_none().then_some(Seen::Told)
 }
 
 /// How the caller of the innermost frame was found; `None` where the stack could not be walked.

@@ -55,7 +55,7 @@ pub(crate) fn own_frames<'a>(facts: &Facts<'a>) -> &'a [FrameRecord] {
 }
 
 /// A function's name without its parameters.
-fn name(location: &Location) -> Option<String> {
+pub(crate) fn name(location: &Location) -> Option<String> {
     location.function.as_deref().map(bare)
 }
 

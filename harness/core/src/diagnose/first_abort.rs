@@ -68,5 +68,7 @@ fn sends(frames: &[FrameRecord]) -> bool {
     let runtime = places
         .take_while(|place| is_runtime(&place.module) && !is_interpreter(&place.module))
         .take(SENDING_FRAMES_MAX);
-    runtime.into_iter().any(|place| name(place).is_some_and(|name| SENDERS.contains(&name)))
+    runtime
+        .into_iter()
+        .any(|place| name(place).is_some_and(|name| SENDERS.contains(&name.as_str())))
 }

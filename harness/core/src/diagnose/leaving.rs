@@ -6,7 +6,7 @@ use super::calls::name;
 use super::culprit::is_runtime;
 use super::facts::Facts;
 use super::rule::Seen;
-use super::signs::line;
+use super::signs::{is_in_live_range, is_unmapped, line};
 use crate::observe::{Crash, FrameRecord, Location, Thread, Wait};
 
 /// Functions of the C library, the loader and interpreters that run a program's last code. (POSIX
@@ -37,7 +37,7 @@ const JOINS: [&str; 7] = [
 pub(crate) struct Leaving<'a> {
     thread: &'a Thread,
     /// The function that says so.
-    function: &'a str,
+    function: &'static str,
     /// It waits for other threads, without a limit.
     waits: bool,
 }
@@ -60,8 +60,9 @@ fn proven(frames: &[FrameRecord]) -> impl Iterator<Item = &Location> {
     frames.iter().filter(|frame| !frame.doubtful).filter_map(|frame| frame.location.known())
 }
 
-fn is_one<'a>(place: &'a Location, functions: &[&str]) -> Option<&'a str> {
-    name(place).filter(|name| functions.contains(name))
+fn is_one(place: &Location, functions: &[&'static str]) -> Option<&'static str> {
+    let name = name(place)?;
+    functions.iter().find(|function| **function == name).copied()
 }
 
 /// Whether the process was on its way out. One that still waits for its threads to end is not,
@@ -72,15 +73,22 @@ pub(crate) fn is_leaving(crash: &Crash) -> bool {
 
 /// Which thread was on the way out while another one died.
 pub(crate) fn leaving_words(crash: &Crash) -> Option<String> {
-    let Leaving { thread, function, waits } = leaving(crash)?;
-    (thread.tid != crash.victim.tid && !waits).then(|| {
+    let leaving = leaving(crash).filter(|one| !one.waits)?;
+    words(&leaving, crash)
+}
+
+fn words(Leaving { thread, function, .. }: &Leaving<'_>, crash: &Crash) -> Option<String> {
+    (thread.tid != crash.victim.tid).then(|| {
         let name = format!("thread {} `{}`", thread.tid, thread.name);
         format!("{name} was in {function}() while this thread still ran")
     })
 }
 
 /// A thread goes on while another one destroys what it uses: one that first waits for threads has
-/// not begun with it.
+/// not begun with it, unless the memory of an owner who is there is already gone.
 pub(crate) fn runs_on_while_leaving(facts: &Facts<'_>) -> Option<Seen> {
-    Some(line("stack", leaving_words(facts.crash?)?))
+    let crash = facts.crash?;
+    let is_gone = || is_in_live_range(facts).and_then(|_| is_unmapped(facts)).is_some();
+    let leaving = leaving(crash).filter(|one| !one.waits || is_gone())?;
+    Some(line("stack", words(&leaving, crash)?))
 }

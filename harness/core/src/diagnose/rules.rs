@@ -37,11 +37,22 @@ macro_rules! abort_rule {
 /// Rules about deaths by a signal.
 pub const CRASH_RULES: &[Rule] = &[
     Rule {
+        name: "stack-overflow",
+        class: "stack-overflow",
+        text: "the stack is used up: recursion too deep, or a frame too large",
+        signs: &[
+            sign("below-stack", signs::is_below_stack),
+            sign("at-stack-pointer", signs::is_at_stack_pointer),
+            sign("segv", signs::is_segv),
+        ],
+    },
+    Rule {
         name: "use-after-destruction",
         class: "use-after-destruction",
         text: "a thread still ran while the process destroyed what it uses",
         signs: &[
-            sign("runs-on", calls::runs_on_while_leaving),
+            sign("runs-on", leaving::runs_on_while_leaving),
+            sign("not-null", accesses::is_not_through_null),
             sign("memory-fault", signs::is_memory_fault),
             sign("raised-by-kernel", signs::is_raised_by_kernel),
         ],
@@ -93,16 +104,6 @@ pub const CRASH_RULES: &[Rule] = &[
         signs: &[
             sign("was-code", accesses::was_code),
             sign("at-pc", signs::is_at_pc),
-            sign("segv", signs::is_segv),
-        ],
-    },
-    Rule {
-        name: "stack-overflow",
-        class: "stack-overflow",
-        text: "the stack is used up: recursion too deep, or a frame too large",
-        signs: &[
-            sign("below-stack", signs::is_below_stack),
-            sign("at-stack-pointer", signs::is_at_stack_pointer),
             sign("segv", signs::is_segv),
         ],
     },
@@ -167,16 +168,6 @@ pub const CRASH_RULES: &[Rule] = &[
             sign("member-of-null", accesses::is_member_of_null),
             sign("unmapped", signs::is_unmapped),
             sign("segv", signs::is_segv),
-        ],
-    },
-    Rule {
-        name: "use-after-destruction",
-        class: "use-after-destruction",
-        text: "a thread still ran while the process destroyed what it uses",
-        signs: &[
-            sign("runs-on", leaving::runs_on_while_leaving),
-            sign("memory-fault", signs::is_memory_fault),
-            sign("raised-by-kernel", signs::is_raised_by_kernel),
         ],
     },
     Rule {

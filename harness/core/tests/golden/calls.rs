@@ -3,7 +3,7 @@
 use hotfire_core::diagnose::Evidence;
 use hotfire_core::observe::{Crash, Exception, Fact, NO_HOST, SourceRecord};
 
-use crate::build::{CHILD, Case, lock, standing_in, with_stack};
+use crate::build::{CHILD, Case, ledger_event, lock, standing_in, with_stack};
 use crate::rules::{ABRT, RuleCases, SEGV, TERM, change, crashed, fault, sent};
 
 const ABORT: [(&str, &str); 2] = [("libc.so.6", "raise"), ("libc.so.6", "abort")];
@@ -95,6 +95,7 @@ fn use_after_destruction() -> RuleCases {
         twins: vec![
             worker(SEGV, 1, GONE, &staying),
             worker(8, 1, GONE, &LEAVING),
+            worker(SEGV, 1, 0, &LEAVING),
             sent(),
             worker(SEGV, 1, GONE, &JOINING),
             waiting(),
@@ -117,6 +118,17 @@ fn a_process_that_waits_for_its_threads_has_not_begun_to_leave() {
     let library = [("libc.so.6", "pthread_join"), ("ld-linux-x86-64.so.2", "_dl_fini")];
     let destroying = told(worker(SEGV, 1, GONE, &library));
     assert_eq!(destroying, ("unknown".into(), "X201".into(), "exit".into()));
+}
+
+/// It has begun to destroy, and joins only then: what the worker's owner still holds is gone.
+#[test]
+fn one_that_joins_too_late_has_destroyed_already() {
+    let live = ledger_event(10, true, ("worker", 9, 1), (GONE, 0x1000));
+    let case = || worker(SEGV, 1, GONE, &JOINING).with_ledger(vec![live.clone()]);
+    assert_eq!(case().finding().class, "use-after-destruction");
+    let released = ledger_event(20, false, ("worker", 9, 1), (0, 0));
+    let case = worker(SEGV, 1, GONE, &JOINING).with_ledger(vec![live.clone(), released]);
+    assert_eq!(case.finding().class, "use-after-free", "it may have been long ago");
 }
 
 /// A null pointer may have been null before.
