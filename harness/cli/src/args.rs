@@ -261,7 +261,7 @@ pub(crate) struct ExecArgs {
     /// The exit status where there is a finding
     #[arg(long, value_name = "STATUS", default_value_t = 100)]
     pub(crate) error_exitcode: u8,
-    /// Write the report as JSON (docs/schema.json) to FILE
+    /// Write the report as JSON (docs/schema.json) to FILE, or - for standard output
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
     /// Write all that was seen to FILE, for whoever can mend it: `hotfire show FILE` opens it. It
@@ -278,10 +278,11 @@ pub(crate) struct ExecArgs {
 }
 
 const EXEC_STATUS: &str = "\
-The command keeps its terminal, its folder, its environment and its open descriptors; Ctrl-C and
-Ctrl-Z reach it as they would without hotfire, and what is sent to hotfire is passed on.
-Exit status: with a finding 100, or --error-exitcode; without one the command's own, or 128 and the
-signal that ended it; 126 or 127 where it cannot be started; 97 where it may not be traced.";
+The command keeps its terminal, its folder, its environment and its open descriptors; Ctrl-C
+and Ctrl-Z reach it as they would without hotfire, and what is sent to hotfire is passed on.
+Exit status: with a finding 100, or --error-exitcode; without one the command's own, or 128
+and the signal that ended it; 126 or 127 where it cannot be started; 97 where it may not be
+traced.";
 
 /// `hotfire core`.
 #[derive(Debug, Clone, Args)]
@@ -295,7 +296,7 @@ pub(crate) struct CoreArgs {
     /// Also print the stacks of all threads, and the registers
     #[arg(long)]
     pub(crate) full: bool,
-    /// Write the report as JSON (docs/schema.json) to FILE
+    /// Write the report as JSON (docs/schema.json) to FILE, or - for standard output
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
     /// Write all that was seen to FILE, for whoever can mend it: `hotfire show FILE` opens it. It

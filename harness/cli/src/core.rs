@@ -2,51 +2,30 @@
 //!
 //! Deliberately absent: reading it (hotfire-core's `corefile`), the stacks of living processes.
 
-use std::time::Instant;
-
 use hotfire_core::campaign::{CommandReport, judge_core};
 use hotfire_core::corefile::read_core;
 use hotfire_core::diagnose::Finding;
 use hotfire_core::observe::Observation;
-use hotfire_core::report::{
-    FindingView, Invocation, Whole, assemble_command, render_finding, render_registers,
-    render_stacks,
-};
+use hotfire_core::report::{FindingView, Whole, render_finding, render_registers, render_stacks};
 use hotfire_core::symbolize::LineReader;
 use hotfire_plan::shell_word;
 use hotfire_sys::{own_executable, signal};
 
 use crate::args::CoreArgs;
-use crate::bundle::Bundle;
+use crate::command_files::CommandFiles;
 use crate::error::{CliError, status};
 use crate::present::Presenter;
-use crate::store::write_json;
 
 /// `hotfire core`.
 pub(crate) fn core(args: &CoreArgs, presenter: &Presenter) -> Result<u8, CliError> {
-    let begun = Instant::now();
+    let files = CommandFiles::new("core", args.json.as_deref(), args.bundle.as_deref())?;
     let observation = read_core(&args.file, args.program.as_deref())
         .map_err(|error| CliError::Core { path: args.file.clone(), error })?;
     let mut lines = LineReader::new(own_executable()?.to_string_lossy().into_owned());
     let report = judge_core(observation, &mut lines);
     let status = if report.verdict.failed > 0 { status::FAILED } else { 0 };
     tell(&report, args, presenter);
-    if let Some(file) = &args.json {
-        let invocation = Invocation {
-            verb: "core".to_owned(),
-            command: std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect(),
-            seed: 0,
-            seconds: begun.elapsed().as_secs_f64(),
-        };
-        let mut whole = assemble_command(&report, status.into(), &invocation);
-        for finding in &mut whole.findings {
-            finding.reproduce = Some(reproduce(args));
-        }
-        write_json(file, &whole)?;
-    }
-    if let Some(file) = &args.bundle {
-        Bundle::write(file, report.kept().cloned().collect())?;
-    }
+    files.write(&report, status, &reproduce(args), presenter)?;
     Ok(status)
 }
 

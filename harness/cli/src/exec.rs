@@ -5,15 +5,13 @@
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::PathBuf;
-use std::time::Instant;
 
 use hotfire_core::campaign::{CommandReport, Leftovers, run_command};
 use hotfire_core::diagnose::{Finding, Reproduced};
 use hotfire_core::judge::{Verdict, wilson};
 use hotfire_core::observe::Ending;
 use hotfire_core::report::{
-    FindingView, Invocation, RenderContext, Whole, assemble_command, render_finding,
-    render_registers, render_stacks,
+    FindingView, RenderContext, Whole, render_finding, render_registers, render_stacks,
 };
 use hotfire_core::supervise::Watched;
 use hotfire_core::symbolize::LineReader;
@@ -22,10 +20,10 @@ use hotfire_sys::signal::{SIGINT, end_by};
 use hotfire_sys::{SysError, own_executable};
 
 use crate::args::{ExecArgs, LeftoversArg, Trace};
-use crate::bundle::Bundle;
+use crate::command_files::CommandFiles;
 use crate::error::{CliError, status};
 use crate::present::Presenter;
-use crate::store::{write_json, write_text};
+use crate::store::write_text;
 
 /// As shells, `timeout` and `env` say it: the command is not there; it is, and cannot be run.
 const NOT_FOUND: u8 = 127;
@@ -35,7 +33,7 @@ const SIGNALLED: i32 = 128;
 
 /// `hotfire exec`.
 pub(crate) fn exec(args: &ExecArgs, presenter: &mut Presenter) -> Result<u8, CliError> {
-    let begun = Instant::now();
+    let files = CommandFiles::new("exec", args.json.as_deref(), args.bundle.as_deref())?;
     let watched = Watched {
         words: args.command.clone(),
         search_path: std::env::var_os("PATH"),
@@ -56,25 +54,10 @@ pub(crate) fn exec(args: &ExecArgs, presenter: &mut Presenter) -> Result<u8, Cli
     };
     let status = status_of(&command, args);
     tell(&command, args, presenter);
-    if let Some(file) = &args.json {
-        let invocation = Invocation {
-            verb: "exec".to_owned(),
-            command: std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect(),
-            seed: 0,
-            seconds: begun.elapsed().as_secs_f64(),
-        };
-        let mut report = assemble_command(&command, status.into(), &invocation);
-        for finding in &mut report.findings {
-            finding.reproduce = Some(reproduce(args));
-        }
-        write_json(file, &report)?;
-    }
     if args.crash_dump {
         dump(&command, args, presenter)?;
     }
-    if let Some(file) = &args.bundle {
-        Bundle::write(file, command.kept().cloned().collect())?;
-    }
+    files.write(&command, status, &reproduce(args), presenter)?;
     if i32::from(status) == SIGNALLED + SIGINT && command.ending == Ending::Signaled(SIGINT) {
         end_by_interrupt();
     }

@@ -14,6 +14,7 @@ mod args;
 mod baseline;
 mod bundle;
 mod check;
+mod command_files;
 mod completions;
 mod config;
 mod core;

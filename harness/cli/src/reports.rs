@@ -31,7 +31,8 @@ pub(crate) fn check(shared: &SharedArgs) -> Result<(), CliError> {
     }
 }
 
-fn check_folder(file: &Path) -> Result<(), CliError> {
+/// The folder of a file that is to be written must be there.
+pub(crate) fn check_folder(file: &Path) -> Result<(), CliError> {
     let folder = folder_of(file);
     if is_output(file) || folder.is_dir() {
         return Ok(());
@@ -39,7 +40,8 @@ fn check_folder(file: &Path) -> Result<(), CliError> {
     Err(CliError::NoFolder { path: file.to_owned(), folder })
 }
 
-fn is_output(file: &Path) -> bool {
+/// `-`: standard output.
+pub(crate) fn is_output(file: &Path) -> bool {
     file.as_os_str() == "-"
 }
 

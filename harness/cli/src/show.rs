@@ -139,8 +139,11 @@ fn asked_for(
     }
     let victim = finding.victim.as_ref().map_or(0, |victim| victim.pid);
     let crash = observation.and_then(|observation| observation.crash_of(victim));
-    if let Some(crash) = crash.filter(|_| args.registers || args.full) {
-        text.push_str(&render_registers(crash));
+    match crash {
+        Some(crash) if args.registers || args.full => text.push_str(&render_registers(crash)),
+        // A report written by --json has none.
+        None if args.registers => text.push_str("registers: not kept here; a bundle has them\n"),
+        _ => {}
     }
     text
 }

@@ -24,6 +24,7 @@ pub(crate) const CASES: &[Case] = &[
     ("exec-passes-signals-on", signals),
     ("exec-keeps-descriptors-folder-and-environment", inheritance),
     ("exec-keeps-the-terminal-the-command's-own", terminal),
+    ("exec-writes-its-report-where-it-is-asked-to", report_places),
     ("exec-tells-a-rate", rate),
     ("exec-leaves-children-of-others-alone", inherited_children),
     ("exec-loses-nothing-of-a-slow-reader's", slow_reader),
@@ -83,6 +84,20 @@ fn death() {
     assert_eq!(finding["reproduce"], "hotfire exec -- sh -c 'kill -SEGV $$'");
     let done = workshop.run(&script(&["--error-exitcode", "42"], "kill -SEGV $$"));
     assert_eq!(done.status, 42);
+}
+
+fn report_places() {
+    let workshop = Workshop::new();
+    let done = workshop.run(&["exec", "--json", "-", "--", "sh", "-c", "kill -SEGV $$"]);
+    let report: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
+    assert_eq!((done.status, &report["exit_code"]), (100, &100.into()));
+    assert!(!workshop.path("-").exists());
+    // A folder that is missing is told before the command runs.
+    for flag in ["--json", "--bundle"] {
+        let done = workshop.run(&["exec", flag, "no/such/file", "--", "touch", "ran"]);
+        assert_eq!((done.status, done.stdout.as_str()), (110, ""), "{}", done.stderr);
+        assert!(!workshop.path("ran").exists());
+    }
 }
 
 fn grandchild() {

@@ -127,9 +127,27 @@ const CLASSES: &[Class] = &[
     ),
 ];
 
+/// No rule gives this class: that is what it says.
+const UNKNOWN: &str = "unknown
+
+What it means
+  No rule saw all of its signs, so that no cause is named. What was seen stands in the evidence,
+  and is true without a cause: the signal, the place, the stacks of all threads.
+
+What to do next
+  Read the last lines of the output and the culprit's frame (`hotfire show --full`).
+  Look for evidence that says what was not seen: a stripped library, a refused trace, an output
+  that went elsewhere; with those mended, the same run may have a class.
+  Run it again with `--runs 20`: what comes and goes is often a race.
+  Build it with debug information, or with -fsanitize=address, and run it again.
+";
+
 /// The page of a class, in any case; `None` where no rule about deaths decides for it.
 #[must_use]
 pub fn explain_class(class: &str) -> Option<String> {
+    if class.eq_ignore_ascii_case("unknown") {
+        return Some(UNKNOWN.to_owned());
+    }
     let (name, means, next) = CLASSES.iter().find(|(name, ..)| name.eq_ignore_ascii_case(class))?;
     let mut page =
         format!("{name}\n\nWhat it means\n{}\n\nHow it is decided\n", filled(means, "  "));
@@ -175,6 +193,8 @@ mod tests {
         for (name, ..) in CLASSES {
             assert!(CRASH_RULES.iter().any(|rule| rule.class == *name), "{name}");
         }
+        let unknown = explain_class("Unknown").unwrap();
+        assert!(unknown.lines().all(|line| line.chars().count() <= 98), "{unknown}");
         assert_eq!(explain_class("data-race"), None);
     }
 }
