@@ -10,6 +10,7 @@ mod bounded;
 pub mod census;
 mod clock;
 mod descriptors;
+mod endpoints;
 mod error;
 mod file;
 mod held;
@@ -20,6 +21,7 @@ mod pipe;
 mod poll;
 mod process;
 pub mod procfs;
+mod progress;
 mod recorder_file;
 mod scratch;
 pub mod signal;
@@ -32,6 +34,7 @@ pub use apart::fork_apart;
 pub use bounded::{BoundedRun, run_bounded};
 pub use clock::{monotonic_ns, thread_cpu_ns};
 pub use descriptors::close_rest_on_exec;
+pub use endpoints::{Endpoint, SocketLine, endpoint, epoll_targets, sockets};
 pub use error::SysError;
 pub use file::{FileIdentity, file_identity, open_regular, pipe_of, same_file, written_file};
 pub use held::{Dispositions, Held, Program};
@@ -44,6 +47,7 @@ pub use process::{
     limit_memory, limit_work, own_executable, process_alive, send_signal, shares_terminal_group,
     stop_this_process, terminate_process,
 };
+pub use progress::{TaskCounts, task_counts};
 pub use recorder_file::RecorderFile;
 pub use scratch::Scratch;
 pub use socket::{Received, SeqSocket, StreamSocket, seq_pair, stream_pair};

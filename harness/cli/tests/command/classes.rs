@@ -58,7 +58,7 @@ const SOURCES: [(&str, &str); 4] = [
 const PANICS: (&str, &str) = ("panics.rs", include_str!("../fixtures/classes/panics.rs"));
 
 /// Built once per content; tests that run at the same time build aside and rename.
-fn built(name: &str, sources: &[(&str, &str)], compiler: &[&str]) -> PathBuf {
+pub(crate) fn built(name: &str, sources: &[(&str, &str)], compiler: &[&str]) -> PathBuf {
     let mut hasher = DefaultHasher::new();
     (sources, compiler).hash(&mut hasher);
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("fixtures");
@@ -78,7 +78,10 @@ fn built(name: &str, sources: &[(&str, &str)], compiler: &[&str]) -> PathBuf {
     }
     let output = command.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    std::fs::rename(aside.path().join(name), &program).unwrap();
+    // The first one stays: programs of tests beside this one run from it.
+    if std::fs::hard_link(aside.path().join(name), &program).is_err() && !program.exists() {
+        std::fs::rename(aside.path().join(name), &program).unwrap();
+    }
     program
 }
 

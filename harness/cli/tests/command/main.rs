@@ -23,6 +23,7 @@ mod files;
 mod first;
 mod gate;
 mod github;
+mod hangs;
 mod healthy;
 mod interrupt;
 mod junit;
@@ -65,6 +66,7 @@ fn main() -> ExitCode {
         github::CASES,
         census::CASES,
         classes::CASES,
+        hangs::CASES,
         exec::CASES,
         source::CASES,
         usage::CASES,

@@ -48,7 +48,7 @@ fn endless(seen: &Observation, threads: usize) {
     let waits = stall.threads.iter().all(|thread| {
         matches!(
             thread.wait,
-            Wait::Futex { untimed: true, private: true, .. } | Wait::Syscall { endless: true, .. }
+            Wait::Futex { untimed: true, private: true, .. } | Wait::Child { endless: true, .. }
         )
     });
     assert!(waits, "{stall:#?}");

@@ -19,7 +19,7 @@ use crate::observe::{
     Output, Registers, Thread, Victim, Wait,
 };
 use crate::python::{Interpreters, merge};
-use crate::supervise::{add_memory_facts, address_map, owner_of, stack_record, wait_of};
+use crate::supervise::{add_lock, add_memory_facts, address_map, stack_record, wait_of};
 use crate::symbolize::Symbolizer;
 use crate::unwind::{Frame, Limits, Mappings, Memory, Stack, Unwinder};
 
@@ -252,6 +252,7 @@ impl Reader<'_> {
         let mut places = places.into_iter();
         let mut memory = self.memory();
         let mut python = Interpreters::find(symbolizer, lines, &mut memory);
+        let tids: Vec<i32> = self.notes.threads.iter().map(|note| note.tid).collect();
         let mut threads = Vec::new();
         for (note, walked) in notes.into_iter().zip(&stacks) {
             let mut stack = stack_record(walked, &mut places);
@@ -262,14 +263,17 @@ impl Reader<'_> {
             for frame in &mut stack.frames {
                 self.files.restore(&mut frame.location);
             }
-            threads.push(Thread {
+            let mut thread = Thread {
                 pid,
                 tid: note.tid,
                 name: self.thread_name(note),
                 state: '?',
                 wait: self.wait(note),
                 stack: Fact::Known(stack),
-            });
+                progress: Fact::Unavailable("a core is one moment".to_owned()),
+            };
+            add_lock(&mut thread, &mut self.memory(), &tids);
+            threads.push(thread);
         }
         threads.sort_by_key(|thread| thread.tid);
         threads
@@ -281,14 +285,6 @@ impl Reader<'_> {
         if note.call < 0 || !INTERRUPTED.contains(&rax.cast_signed()) {
             return Wait::None;
         }
-        let mut wait = wait_of(note.call, &[rdi, rsi, rdx, r10, r8, r9], &self.files.lines);
-        if let Wait::Futex { address, owner, .. } = &mut wait {
-            let mut bytes = [0; 12];
-            let is_whole = self.memory().read(*address, &mut bytes) == bytes.len();
-            let named = is_whole.then(|| owner_of(&bytes)).flatten();
-            let is_thread = |tid: &i32| self.notes.threads.iter().any(|thread| thread.tid == *tid);
-            *owner = named.filter(is_thread);
-        }
-        wait
+        wait_of(note.call, &[rdi, rsi, rdx, r10, r8, r9], &self.files.lines)
     }
 }

@@ -5,7 +5,7 @@ use hotfire_sys::signal::{SIGABRT, SIGSEGV, SIGTRAP};
 
 use super::builder::{Builder, CALL, Load, RAX, RBP, RDI, RIP, RSP, Thread, write};
 use super::{CoreError, read_core};
-use crate::observe::{Ending, Fact, FoundBy, Observation, Wait};
+use crate::observe::{Ending, Fact, FoundBy, LockKind, LockRecord, Observation, Wait};
 use crate::symbolize::Symbolizer;
 use crate::unwind::LiveMemory;
 
@@ -93,7 +93,10 @@ fn a_fault_is_told_as_of_a_living_process() {
             (CODE + 0x205, FoundBy::FramePointer)
         ]
     );
-    let waits = Wait::Futex { address: STACK, untimed: true, private: true, owner: Some(71) };
+    let (kind, told_by, owner_gone) = (LockKind::Mutex, None, None);
+    let lock = Some(LockRecord { kind, address: STACK, told_by, owner_gone });
+    let (address, owner) = (STACK, Some(71));
+    let waits = Wait::Futex { address, untimed: true, private: true, owner, lock };
     assert_eq!((crash.threads[1].name.as_str(), &crash.threads[1].wait), ("?", &waits));
 }
 

@@ -23,11 +23,16 @@ pub(crate) fn culprit_of(facts: &Facts<'_>, class: &str, context: &Context<'_>) 
         return Some(first);
     }
     let frames = stack.map(|stack| stack.frames.as_slice()).unwrap_or_default();
+    let place = || crash.location.known().and_then(|location| culprit(location, context));
+    culprit_of_frames(frames, context).or_else(place)
+}
+
+/// The innermost of these frames that is somebody's.
+pub(crate) fn culprit_of_frames(frames: &[FrameRecord], context: &Context<'_>) -> Option<Culprit> {
     let culprits = culprits(frames, context);
     // Templates of the standard library are compiled into whoever uses them.
     let is_own = |one: &&Culprit| !one.function.as_deref().is_some_and(is_of_standard_library);
-    let place = || crash.location.known().and_then(|location| culprit(location, context));
-    culprits.iter().find(is_own).or(culprits.first()).cloned().or_else(place)
+    culprits.iter().find(is_own).or(culprits.first()).cloned()
 }
 
 /// What stands for a culprit in the identity of a death that has none: the program that died, and

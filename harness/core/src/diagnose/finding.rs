@@ -58,6 +58,9 @@ pub struct Finding {
     /// The assertion that failed, as it was said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub assertion: Option<String>,
+    /// Who waits for whom in a circle, for deadlock.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deadlock: Vec<DeadlockEdge>,
     /// What was left behind.
     #[serde(default)]
     pub left_behind: Vec<LeftBehind>,
@@ -84,6 +87,17 @@ impl Finding {
     pub fn is_left_behind(&self) -> bool {
         self.code.starts_with("L4")
     }
+}
+
+/// One wait of a circle.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DeadlockEdge {
+    /// The thread that waits.
+    pub tid: i32,
+    /// The lock's address, hex; else what it waits for, in words.
+    pub waits_for: String,
+    /// The thread that holds it, or that must end; of a process its leader.
+    pub owner: i32,
 }
 
 /// A C++ exception.

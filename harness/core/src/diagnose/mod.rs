@@ -31,9 +31,11 @@ mod signature;
 mod signs;
 mod stage;
 mod steps;
+mod stuck;
 mod texts;
 mod threads;
 mod trend;
+mod wait_graph;
 
 pub use code::Code;
 pub use contract::skip_reason;

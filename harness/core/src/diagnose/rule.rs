@@ -10,6 +10,8 @@ use super::finding::{Evidence, LikelyCause};
 pub enum Seen {
     /// It adds a line of evidence.
     Line(Evidence),
+    /// It adds more than one.
+    Lines(Vec<Evidence>),
     /// The finding's first line of evidence (signal, code, thread, address) tells it already.
     Told,
 }
@@ -68,9 +70,10 @@ pub(crate) struct Decision {
 pub(crate) fn decide(rules: &[Rule], facts: &Facts<'_>) -> Option<Decision> {
     rules.iter().find_map(|rule| {
         let evidence = rule.evidence(facts, None)?;
-        let evidence = evidence.into_iter().filter_map(|seen| match seen {
-            Seen::Line(line) => Some(line),
-            Seen::Told => None,
+        let evidence = evidence.into_iter().flat_map(|seen| match seen {
+            Seen::Line(line) => vec![line],
+            Seen::Lines(lines) => lines,
+            Seen::Told => Vec::new(),
         });
         let evidence = evidence.collect();
         Some(Decision { class: rule.class, cause: rule.cause(), evidence })

@@ -6,7 +6,7 @@
 //! Deliberately absent: what the facts are (`signs.rs`, `texts.rs`).
 
 use super::rule::{Rule, Sign};
-use super::{accesses, calls, growth, leaving, signs, texts};
+use super::{accesses, calls, growth, leaving, signs, stuck, texts};
 
 const fn sign(name: &'static str, holds: super::rule::Question) -> Sign {
     Sign { name, holds }
@@ -362,16 +362,83 @@ pub const CRASH_RULES: &[Rule] = &[
     },
 ];
 
-/// Rules about runs that came to a halt.
-pub const HANG_RULES: &[Rule] = &[Rule {
-    name: "deadlock",
-    class: "deadlock",
-    text: "threads wait for each other's locks",
-    signs: &[
-        sign("lock-cycle", signs::has_lock_cycle),
-        sign("endless-wait", signs::is_endless_wait),
-    ],
-}];
+/// Rules about runs that came to a halt. What is proven comes before what is left.
+pub const HANG_RULES: &[Rule] = &[
+    Rule {
+        name: "deadlock",
+        class: "deadlock",
+        text: "threads or processes wait in a circle",
+        signs: &[sign("cycle", stuck::has_cycle), sign("no-progress", stuck::cycle_stays)],
+    },
+    Rule {
+        name: "held-across-fork",
+        class: "fork-orphaned-lock",
+        text: "a lock was held at the moment of a fork; in the new process nobody can release it",
+        signs: &[
+            sign("owner-in-parent", stuck::owner_is_in_parent),
+            sign("no-progress", stuck::left_behind_stays),
+        ],
+    },
+    Rule {
+        name: "fork-orphaned-lock",
+        class: "fork-orphaned-lock",
+        text: "a forked process waits for threads that only its parent has",
+        signs: &[
+            sign("lost-threads", stuck::has_lost_threads),
+            sign("waits-for-wake-up", stuck::waits_for_wake_up),
+            sign("nobody-left", stuck::nobody_is_left),
+            sign("no-progress", stuck::orphan_stays),
+        ],
+    },
+    Rule {
+        name: "locks-of-each-other",
+        class: "deadlock",
+        text: "all threads wait for locks that only one of them can hold",
+        signs: &[sign("locks", stuck::all_wait_for_locks), sign("no-progress", stuck::all_stay)],
+    },
+    Rule {
+        name: "interpreter-lock-held",
+        class: "interpreter-lock-held",
+        text: "native code keeps the interpreter's lock while others wait for it",
+        signs: &[
+            sign("waited-for", stuck::interpreter_is_waited_for),
+            sign("held-in-native-code", stuck::is_held_in_native_code),
+            sign("holder-stays", stuck::holder_stays),
+        ],
+    },
+    Rule {
+        name: "busy-loop",
+        class: "busy-loop",
+        text: "a thread computes without an end, or for longer than the limit",
+        signs: &[
+            sign("computes", stuck::computes),
+            sign("no-call", stuck::calls_nothing),
+            sign("same-loop", stuck::stays_in_loop),
+        ],
+    },
+    Rule {
+        name: "blocked-io",
+        class: "blocked-io",
+        text: "the program waits, without a time limit, for something from outside",
+        signs: &[
+            sign("descriptor", stuck::waits_for_descriptor),
+            sign("no-limit", stuck::waits_without_limit),
+            sign("no-progress", stuck::root_stays),
+        ],
+    },
+    Rule {
+        name: "lost-wakeup",
+        class: "lost-wakeup",
+        text: "all threads wait for an event that none of them is left to give",
+        signs: &[
+            sign("event", stuck::waits_for_event),
+            sign("all-wait", stuck::all_wait),
+            sign("no-progress", stuck::all_stay),
+            sign("no-hidden-holder", stuck::no_hidden_holder),
+            sign("no-lost-threads", stuck::lost_no_threads),
+        ],
+    },
+];
 
 macro_rules! growth_rule {
     ($name:literal, $text:literal, $grows:path, $stays:path, $goes_on:path) => {

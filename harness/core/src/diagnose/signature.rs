@@ -36,6 +36,7 @@ pub(crate) fn new_finding(code: Code, class: &str, phase: Phase, title: String) 
         file: None,
         exception: None,
         assertion: None,
+        deadlock: Vec::new(),
         left_behind: Vec::new(),
         threads: Vec::new(),
         signature: Signature { version: VERSION, value: String::new(), basis: Vec::new() },

@@ -7,7 +7,7 @@ use super::finding::Evidence;
 use super::ledger;
 use super::rule::Seen;
 use super::signals;
-use crate::observe::{Fact, Mapping, StallReason, UNDELIVERED, Wait};
+use crate::observe::{Fact, Mapping, UNDELIVERED};
 
 /// Addresses below this are never mapped for programs (vm.mmap_min_addr is 64 KiB).
 pub(crate) const NULL_PAGE_BYTES: u64 = 0x1_0000;
@@ -242,50 +242,4 @@ pub(crate) fn has_widow(facts: &Facts<'_>) -> Option<Seen> {
 /// What was being released had been released before.
 pub(crate) fn releases_twice(facts: &Facts<'_>) -> Option<Seen> {
     Some(line("ledger", ledger::second_release(facts.ledger?, facts.crash?.time_ns)?))
-}
-
-pub(crate) fn is_endless_wait(facts: &Facts<'_>) -> Option<Seen> {
-    let stall = facts.observation.stall.as_ref()?;
-    (stall.reason == StallReason::EndlessWait).then(|| {
-        let count = stall.threads.len();
-        let text =
-            format!("all {count} threads of the run sit in waits that nobody outside can end");
-        line("process table", text)
-    })
-}
-
-/// Threads that wait for each other's locks, each without a time limit: a cycle by the owners that
-/// the locks themselves name.
-pub(crate) fn has_lock_cycle(facts: &Facts<'_>) -> Option<Seen> {
-    let stall = facts.observation.stall.as_ref()?;
-    let waits = |tid: i32| {
-        let thread = stall.threads.iter().find(|thread| thread.tid == tid)?;
-        match thread.wait {
-            Wait::Futex { address, untimed: true, private: true, owner: Some(owner) } => {
-                Some((address, owner))
-            }
-            _ => None,
-        }
-    };
-    let cycle = stall.threads.iter().find_map(|thread| {
-        let mut path = vec![thread.tid];
-        loop {
-            let (_, owner) = waits(*path.last()?)?;
-            if owner == thread.tid {
-                return Some(path);
-            }
-            if path.contains(&owner) {
-                return None;
-            }
-            path.push(owner);
-        }
-    })?;
-    let links: Vec<String> = cycle
-        .iter()
-        .filter_map(|tid| {
-            let (address, owner) = waits(*tid)?;
-            Some(format!("thread {tid} waits for lock {address:#x}, held by {owner}"))
-        })
-        .collect();
-    Some(line("process memory", links.join("; ")))
 }

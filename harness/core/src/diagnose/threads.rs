@@ -5,9 +5,12 @@
 use super::finding::{FindingThread, Frame};
 use super::signals::syscall_name;
 use crate::observe::{
-    Crash, Fact, FoundBy, FrameRecord, Location, PythonFrame, PythonRecord, SourceRecord,
-    StackRecord, Thread, Wait,
+    Crash, DescriptorRecord, Fact, FoundBy, FrameRecord, Location, LockKind, LockRecord,
+    PythonFrame, PythonRecord, SourceRecord, StackRecord, Thread, Wait,
 };
+
+/// Descriptors of one wait that are named.
+const DESCRIPTORS_MAX: usize = 3;
 
 fn state_word(state: char) -> &'static str {
     match state {
@@ -22,19 +25,61 @@ fn state_word(state: char) -> &'static str {
     }
 }
 
-fn waits_on(wait: &Wait) -> Option<String> {
+/// What a thread waits for, in words.
+pub(crate) fn waits_on(wait: &Wait) -> Option<String> {
     match wait {
         Wait::None => None,
-        Wait::Futex { address, untimed, owner, .. } => {
+        Wait::Futex { address, untimed, owner, lock, .. } => {
             let limit = if *untimed { "" } else { ", with a time limit" };
-            Some(match owner {
-                Some(owner) => format!("lock {address:#x}, held by thread {owner}{limit}"),
-                None => format!("futex {address:#x}{limit}"),
-            })
+            Some(format!("{}{limit}", lock_words(*address, *owner, lock.as_ref())))
+        }
+        Wait::InterpreterLock => Some("the interpreter's lock".to_owned()),
+        Wait::Child { pid: Some(pid), .. } => Some(format!("the end of process {pid}")),
+        Wait::Child { pid: None, .. } => Some("the end of a child".to_owned()),
+        Wait::Descriptors { number, untimed, descriptors } => {
+            let limit = if *untimed { "" } else { ", with a time limit" };
+            let shown = descriptors.iter().take(DESCRIPTORS_MAX).map(descriptor_words);
+            let shown: Vec<String> = shown.collect();
+            Some(format!("{} of {}{limit}", syscall_name(*number), shown.join(" or ")))
         }
         Wait::Syscall { number, .. } => Some(syscall_name(*number)),
         Wait::Unavailable(why) => Some(format!("not seen: {why}")),
     }
+}
+
+fn lock_words(address: u64, owner: Option<i32>, lock: Option<&LockRecord>) -> String {
+    let kind = lock.map_or(LockKind::Unknown, |lock| lock.kind);
+    let gone = lock.and_then(|lock| lock.owner_gone);
+    let place = lock.map_or(address, |lock| lock.address);
+    match (kind, owner, gone) {
+        (LockKind::Join, Some(thread), _) => format!("the end of thread {thread}"),
+        (LockKind::Unknown, Some(owner), _) => format!("lock {place:#x}, held by thread {owner}"),
+        (_, Some(owner), _) => format!("{} {place:#x}, held by thread {owner}", kind.name()),
+        (_, None, Some(gone)) => {
+            format!("{} {place:#x}, held by thread {gone}, which the process has not", kind.name())
+        }
+        (_, None, None) => format!("{} {place:#x}", kind.name()),
+    }
+}
+
+/// A descriptor in words: number, what it is, and its addresses.
+pub(crate) fn descriptor_words(one: &DescriptorRecord) -> String {
+    let target = one.target.split(':').next().unwrap_or_default();
+    let what = match &one.socket {
+        Some(socket) if socket.listens => format!("{} listener {}", socket.protocol, socket.local),
+        Some(socket) if !socket.remote.is_empty() => {
+            format!("{} socket {} to {}", socket.protocol, socket.local, socket.remote)
+        }
+        Some(socket) => format!("{} socket {}", socket.protocol, socket.local),
+        None if target == "anon_inode" => {
+            let name = one.target.get("anon_inode:".len()..).unwrap_or_default();
+            name.trim_matches(['[', ']']).to_owned()
+        }
+        None if target.starts_with('/') => one.target.clone(),
+        None if target.is_empty() => "closed".to_owned(),
+        None => target.to_owned(),
+    };
+    format!("descriptor {} ({})", one.number, what.trim_end())
 }
 
 fn frames(stack: &Fact<StackRecord>) -> Vec<Frame> {

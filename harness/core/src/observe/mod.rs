@@ -5,6 +5,7 @@
 #[cfg(test)]
 mod bare;
 mod census;
+mod hang;
 mod observation;
 mod recorded;
 mod stack;
@@ -13,6 +14,7 @@ mod words;
 #[cfg(test)]
 pub(crate) use bare::bare_observation;
 pub use census::*;
+pub use hang::*;
 pub use observation::*;
 pub use recorded::*;
 pub use stack::*;

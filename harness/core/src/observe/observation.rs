@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::census::CensusRecord;
+use super::hang::{DescriptorRecord, LockRecord, ProcessRecord, Progress, not_watched};
 use super::recorded::Recorded;
 use super::stack::{StackRecord, not_asked_for};
 use super::words::{HeapFacts, LastWords, Pointer};
@@ -321,6 +322,9 @@ pub struct Thread {
     /// Its stack, where the thread could be stopped.
     #[serde(default = "not_asked_for")]
     pub stack: Fact<StackRecord>,
+    /// How far it came while the run was looked at several times.
+    #[serde(default = "not_watched")]
+    pub progress: Fact<Progress>,
 }
 
 /// What a thread waits for.
@@ -337,10 +341,32 @@ pub enum Wait {
         untimed: bool,
         /// The word lies in memory that no process outside of the run shares.
         private: bool,
-        /// The thread that holds the lock, where the word is one of glibc's mutexes.
+        /// The thread that can end the wait: it holds the lock, or is the one that is joined.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         owner: Option<i32>,
+        /// What the word belongs to, where it was looked for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lock: Option<LockRecord>,
     },
+    /// For a child to end.
+    Child {
+        /// The child; `None`: any, or one of a group.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pid: Option<i32>,
+        /// It really waits (without WNOHANG).
+        endless: bool,
+    },
+    /// For descriptors: to read, to accept, to connect, or for room to write.
+    Descriptors {
+        /// The system call's number (x86-64).
+        number: i64,
+        /// Without a time limit.
+        untimed: bool,
+        /// Which ones; at most sixteen.
+        descriptors: Vec<DescriptorRecord>,
+    },
+    /// For an interpreter's lock: it asks again and again, and may have been on its way between two.
+    InterpreterLock,
     /// In another system call.
     Syscall {
         /// Its number (x86-64).
@@ -361,6 +387,9 @@ pub struct Stall {
     pub quiet_us: u64,
     /// All threads of all processes of the run, at that time.
     pub threads: Vec<Thread>,
+    /// The processes of the run, at that time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub processes: Vec<ProcessRecord>,
 }
 
 /// Why the supervisor ended the run.

@@ -1,9 +1,10 @@
-//! `hotfire explain CLASS`: what a class of deaths by a signal means, which rules decide for it and
-//! by which signs, what next. The rules are those that run: their texts stand in one place.
+//! `hotfire explain CLASS`: what a class of deaths by a signal or of hangs means, which rules decide
+//! for it and by which signs, what next. The rules are those that run: their texts stand in one
+//! place.
 //!
-//! Deliberately absent: the classes of hangs and leaks, which their codes explain.
+//! Deliberately absent: the classes of leaks, which their codes explain.
 
-use crate::diagnose::CRASH_RULES;
+use crate::diagnose::{CRASH_RULES, HANG_RULES, Rule};
 
 /// A class, what it means, and what to do next.
 type Class = (&'static str, &'static str, &'static str);
@@ -12,7 +13,7 @@ const SANITIZER: &str = "Run the command against a build with -fsanitize=address
                          allocation and the release.";
 const CALLER: &str = "Look at the culprit's frame and its callers: where does the value come from?";
 
-/// Classes that rules about deaths decide for, in the order of the contract.
+/// Classes that rules decide for, in the order of the contract.
 const CLASSES: &[Class] = &[
     (
         "null-dereference",
@@ -125,6 +126,45 @@ const CLASSES: &[Class] = &[
         "A thread still ran while the process destroyed, on its way out, what the thread uses.",
         "Stop and join threads before main returns, or leave their data to the end of the process.",
     ),
+    (
+        "deadlock",
+        "Threads or processes wait for each other in a circle: each holds what the next one wants.",
+        "Take the locks in one order everywhere; read both stacks. Read a child's pipe before you wait \
+         for its end.",
+    ),
+    (
+        "fork-orphaned-lock",
+        "A process made by fork() has only the thread that forked. It waits for a lock or a pool whose \
+         threads only its parent has, and so for ever. The parent, which waits for it, is no victim.",
+        "Start workers before threads and pools exist, by spawn, forkserver or exec; or keep the library \
+         to one thread until the fork (OMP_NUM_THREADS=1).",
+    ),
+    (
+        "lost-wakeup",
+        "All threads of a process wait for events, and none is left to give them: the signal came \
+         before the wait, or is never sent.",
+        "Check the condition under its lock, before the wait and after it; look for the path that ends \
+         without its notify or post.",
+    ),
+    (
+        "busy-loop",
+        "A thread computes and makes no system call: a loop without an end, or work that takes longer \
+         than the limit. Which of the two, nobody can see from outside.",
+        "Read the loop's function in the stack; run it again with a longer limit.",
+    ),
+    (
+        "blocked-io",
+        "The thread that everybody waits for reads, writes, accepts or polls without a time limit, and \
+         nothing comes. The evidence names the descriptor and who holds the other end.",
+        "Close the ends of pipes that a process does not use (its own writing end keeps its reading end \
+         open); set a time limit.",
+    ),
+    (
+        "interpreter-lock-held",
+        "Native code keeps the interpreter's lock while it works or sleeps; all other threads of the \
+         program stand still.",
+        "Release the lock around the call (Py_BEGIN_ALLOW_THREADS, nogil, py::gil_scoped_release).",
+    ),
 ];
 
 /// No rule gives this class: that is what it says.
@@ -142,7 +182,12 @@ What to do next
   Build it with debug information, or with -fsanitize=address, and run it again.
 ";
 
-/// The page of a class, in any case; `None` where no rule about deaths decides for it.
+/// All rules whose classes have a page.
+fn rules() -> impl Iterator<Item = &'static Rule> {
+    CRASH_RULES.iter().chain(HANG_RULES)
+}
+
+/// The page of a class, in any case; `None` where no rule about deaths or hangs decides for it.
 #[must_use]
 pub fn explain_class(class: &str) -> Option<String> {
     if class.eq_ignore_ascii_case("unknown") {
@@ -151,7 +196,7 @@ pub fn explain_class(class: &str) -> Option<String> {
     let (name, means, next) = CLASSES.iter().find(|(name, ..)| name.eq_ignore_ascii_case(class))?;
     let mut page =
         format!("{name}\n\nWhat it means\n{}\n\nHow it is decided\n", filled(means, "  "));
-    for rule in CRASH_RULES.iter().filter(|rule| rule.class == *name) {
+    for rule in rules().filter(|rule| rule.class == *name) {
         let signs: Vec<&str> = rule.signs.iter().map(|sign| sign.name).collect();
         let line =
             format!("{}: {}. Signs, all of them: {}.", rule.name, rule.text, signs.join(", "));
@@ -185,13 +230,13 @@ mod tests {
 
     #[test]
     fn every_class_that_a_rule_decides_for_has_a_page_and_every_page_a_rule() {
-        for rule in CRASH_RULES {
+        for rule in rules() {
             let page = explain_class(rule.class).unwrap_or_default();
             assert!(page.contains(&format!("  {}: ", rule.name)), "{}", rule.class);
             assert!(page.lines().all(|line| line.chars().count() <= 98), "{page}");
         }
         for (name, ..) in CLASSES {
-            assert!(CRASH_RULES.iter().any(|rule| rule.class == *name), "{name}");
+            assert!(rules().any(|rule| rule.class == *name), "{name}");
         }
         let unknown = explain_class("Unknown").unwrap();
         assert!(unknown.lines().all(|line| line.chars().count() <= 98), "{unknown}");

@@ -20,6 +20,9 @@ const RESULT_COLUMNS: usize = 34;
 const FRAMES_MAX: usize = 3;
 const COMMAND_FRAMES_MAX: usize = 8;
 const THREADS_MAX: usize = 3;
+/// Stacks of a hang, and frames of each, from the first that is not the C library's.
+const HANG_STACKS_MAX: usize = 2;
+const HANG_FRAMES_MAX: usize = 3;
 const ALSO_MAX: usize = 3;
 const FOUND_AS_USUAL: &str = "  [found by unwind-info]";
 /// Evidence gets what the other parts leave, and never less.
@@ -161,12 +164,17 @@ impl Page {
             return lines;
         }
         let shown = self.at_most(THREADS_MAX);
-        let mut lines: Vec<String> = finding
-            .threads
-            .iter()
-            .take(shown)
-            .map(|thread| self.fit(&thread_line(thread, finding), 0))
-            .collect();
+        // Those that a hang is about come first, with what they were doing.
+        let matter = if finding.victim.is_some() { finding.deadlock.len().max(1) } else { 0 };
+        let frames_max = if view.steps.is_empty() { HANG_FRAMES_MAX } else { 1 };
+        let mut lines: Vec<String> = Vec::new();
+        for (at, thread) in finding.threads.iter().enumerate().take(shown) {
+            lines.push(self.fit(&thread_line(thread, finding), 0));
+            if at < matter.min(HANG_STACKS_MAX) || self.is_whole {
+                let frames = telling_lines(thread, self.at_most(frames_max));
+                lines.extend(frames.iter().map(|line| self.frame(line)));
+            }
+        }
         if let Some(more) = finding.threads.len().checked_sub(shown).filter(|more| *more > 0) {
             lines.push(format!("   = … {}", counted(more, "more thread")));
         }
@@ -387,6 +395,26 @@ fn first_lines(frames: &[Frame], most: usize) -> Vec<FrameLine> {
 /// What is not as it should be with the functions of Python.
 pub(super) fn python_line(thread: &FindingThread) -> Option<String> {
     thread.python.as_ref().map(|words| format!("     (functions of Python: {words})"))
+}
+
+/// What a waiting thread was doing: the frames from the first that is neither the C library's nor
+/// one of a standard library, which is compiled into whoever waits.
+fn telling_lines(thread: &FindingThread, most: usize) -> Vec<FrameLine> {
+    let is_below = |frame: &Frame| {
+        let module = frame.module.as_deref().unwrap_or_default();
+        let function = frame.function.as_deref().unwrap_or_default();
+        let of_c_library = module.rsplit('/').next().unwrap_or_default().starts_with("libc.");
+        of_c_library || frame.inlined || function.starts_with("std::")
+    };
+    let runs_python = thread.frames.iter().any(|frame| frame.found_by == OF_PYTHON);
+    let below = thread.frames.iter().take_while(|frame| is_below(frame)).count();
+    if most == usize::MAX || runs_python || below == thread.frames.len() {
+        return first_lines(&thread.frames, most);
+    }
+    let mut lines = frame_lines(&thread.frames);
+    lines.drain(..below);
+    lines.truncate(most);
+    lines
 }
 
 pub(super) fn frame_line(at: usize, frame: &Frame) -> String {

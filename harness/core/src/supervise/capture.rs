@@ -2,38 +2,32 @@
 //!
 //! Deliberately absent: which of several faults was the first (see `first_chance`).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use hotfire_sys::procfs::{self, DELETED, MapLine, SyscallState};
+use hotfire_sys::procfs::{self, DELETED, MapLine};
 use hotfire_sys::{
     FileIdentity, SysError, TraceRegisters, Tracee, file_identity, monotonic_ns, open_regular,
     read_memory, signal,
 };
 
 use super::first_chance::{Chance, cause, caused_by, first_chance, keep};
+use super::peers::Holders;
 use super::run::Run;
 use super::supervisor::{Manners, Supervisor};
 use super::tasks::Role;
+use super::waits::{lies_in_private_memory, thread};
 use super::words::add_memory_facts;
 use crate::observe::{
     AddressMap, Crash, Fact, HeapFacts, LastWords, Mapping, Registers, ResourceLimit, SignalInfo,
     Thread, UNDELIVERED, Victim, Wait,
 };
-use crate::unwind::LiveMemory;
+use crate::unwind::{Frame, LiveMemory};
 
 /// Bytes read at the program counter.
 pub(super) const INSTRUCTION_BYTES: usize = 16;
 /// Threads listed of a process.
-const THREADS_MAX: usize = 512;
+pub(super) const THREADS_MAX: usize = 512;
 
-/// x86-64 system call numbers that this stage knows.
-const SYS_FUTEX: i64 = 202;
-const SYS_WAIT4: i64 = 61;
-const SYS_WAITID: i64 = 247;
-/// `FUTEX_WAIT` and `FUTEX_WAIT_BITSET` without their flags.
-const FUTEX_WAITS: [u64; 2] = [0, 9];
-const FUTEX_COMMAND_MASK: u64 = 0x7f;
-const FUTEX_PRIVATE: u64 = 128;
 /// Numbers of system calls are smaller.
 const CALLS_MAX: u64 = 1024;
 
@@ -208,23 +202,45 @@ impl Supervisor {
     /// What all threads of a process do, as far as it is told without the mappings.
     fn threads(&self, process: i32) -> Vec<Thread> {
         let threads = self.tasks.threads_of(process);
-        threads.into_iter().take(THREADS_MAX).map(|tid| thread(process, tid, &[])).collect()
+        threads.into_iter().take(THREADS_MAX).map(|tid| thread(process, tid, &[], None)).collect()
     }
 
-    /// What all threads of a process do, and their stacks, at one moment. They go on after.
-    pub(super) fn threads_and_stacks(&mut self, process: i32) -> Vec<Thread> {
+    /// What all threads of a process do, and their stacks, at one moment, with all frames as they
+    /// were walked. They go on after.
+    pub(super) fn threads_and_stacks(
+        &mut self,
+        process: i32,
+        holders: Option<&Holders>,
+    ) -> (Vec<Thread>, BTreeMap<i32, Vec<Frame>>) {
         let tids = self.tasks.threads_of(process);
         let before = tids.iter().copied().take(THREADS_MAX);
         // What each waits for is read while it waits; a stop takes it out of its call.
-        let living = tids.iter().copied().find(|tid| procfs::maps(*tid).is_ok());
-        let maps = living.and_then(|tid| procfs::maps(tid).ok()).unwrap_or_default();
-        let mut threads: Vec<Thread> = before.map(|tid| thread(process, tid, &maps)).collect();
+        let maps = self.maps_of(&tids);
+        let mut threads: Vec<Thread> =
+            before.map(|tid| thread(process, tid, &maps, holders)).collect();
         let standing = self.halt_process(process, None);
-        // Only now: until they stand they map and unmap.
-        let maps = standing.iter().find_map(|tid| procfs::maps(*tid).ok()).unwrap_or(maps);
         add_late_threads(&mut threads, process, &standing);
-        self.add_stacks(&mut threads, &maps, &standing, None);
-        threads
+        // Only now: until they stand they map and unmap. Threads of other processes may stand, too.
+        let own: Vec<i32> = threads.iter().map(|thread| thread.tid).collect();
+        let standing: BTreeSet<i32> =
+            own.into_iter().filter(|tid| standing.contains(tid)).collect();
+        let maps = standing.iter().find_map(|tid| procfs::maps(*tid).ok()).unwrap_or(maps);
+        let frames = self.add_stacks(&mut threads, &maps, &standing, None);
+        (threads, frames)
+    }
+
+    /// The frames of these threads of a process, without names. They go on after.
+    pub(super) fn frames_of(&mut self, process: i32, tids: &[i32]) -> BTreeMap<i32, Vec<Frame>> {
+        let standing = self.halt(tids, None);
+        let maps = self.maps_of(&self.tasks.threads_of(process));
+        let wanted = tids.iter().copied().filter(|tid| standing.contains(tid)).collect();
+        let stacks = self.walk(wanted, &maps, None).into_iter();
+        stacks.filter_map(|(tid, stack)| Some((tid, stack.ok()?.frames))).collect()
+    }
+
+    /// The mappings of the process that holds these threads.
+    fn maps_of(&self, tids: &[i32]) -> Vec<MapLine> {
+        tids.iter().find_map(|tid| procfs::maps(*tid).ok()).unwrap_or_default()
     }
 
     /// The stack of the thread that got the signal.
@@ -296,7 +312,7 @@ fn add_late_threads(threads: &mut Vec<Thread>, process: i32, standing: &BTreeSet
     let late = tids.filter(|tid| standing.contains(tid) && !known.contains(tid));
     let room = THREADS_MAX.saturating_sub(threads.len());
     // What one waits for is not known: its stop has taken it out of its call.
-    threads.extend(late.take(room).map(|tid| thread(process, tid, &[])));
+    threads.extend(late.take(room).map(|tid| thread(process, tid, &[], None)));
 }
 
 /// The death of a process that the child made counts as a crash unless somebody merely asked it
@@ -412,73 +428,6 @@ pub(super) fn mapping(map: &MapLine, file_bytes: Option<u64>) -> Mapping {
     }
 }
 
-/// What one thread does.
-pub(super) fn thread(process: i32, tid: i32, maps: &[MapLine]) -> Thread {
-    let stat = procfs::stat(tid);
-    let wait = match procfs::syscall(process, tid) {
-        Ok(SyscallState::Running | SyscallState::Blocked) => Wait::None,
-        Ok(SyscallState::In { number, arguments, .. }) => {
-            with_owner(wait_of(number, &arguments, maps), process, tid)
-        }
-        Err(error) => Wait::Unavailable(error.to_string()),
-    };
-    Thread {
-        pid: process,
-        tid,
-        name: stat.as_ref().map_or_else(|_| String::new(), |stat| stat.name.clone()),
-        state: stat.map_or('?', |stat| stat.state),
-        wait,
-        stack: Fact::Unavailable("not asked for".to_owned()),
-    }
-}
-
-/// Who holds a lock that is waited for, by its first bytes. In glibc's `pthread_mutex_t` the futex
-/// word is 2 while somebody waits, and the owner's tid stands 8 bytes behind it
-/// (sysdeps/nptl/bits/struct_mutex.h, x86-64); words of other kinds do not name a thread of the
-/// process.
-pub(crate) fn owner_of(bytes: &[u8; 12]) -> Option<i32> {
-    let word = |at: usize| {
-        let bytes = bytes.get(at..at + 4)?;
-        Some(i32::from_le_bytes(bytes.try_into().ok()?))
-    };
-    (word(0) == Some(2)).then(|| word(8)).flatten()
-}
-
-/// Adds who holds the lock.
-fn with_owner(wait: Wait, process: i32, tid: i32) -> Wait {
-    let Wait::Futex { address, untimed, private, .. } = wait else { return wait };
-    let mut bytes = [0; 12];
-    let read = read_memory(tid, address, &mut bytes).unwrap_or(0);
-    let owner = (read == bytes.len()).then(|| owner_of(&bytes)).flatten();
-    let is_thread =
-        |owner: &i32| procfs::threads(process).is_ok_and(|threads| threads.contains(owner));
-    Wait::Futex { address, untimed, private, owner: owner.filter(is_thread) }
-}
-
-/// What a system call waits for.
-pub(crate) fn wait_of(number: i64, arguments: &[u64; 6], maps: &[MapLine]) -> Wait {
-    let [first, second, third, fourth, ..] = *arguments;
-    match number {
-        SYS_FUTEX if FUTEX_WAITS.contains(&(second & FUTEX_COMMAND_MASK)) => Wait::Futex {
-            address: first,
-            untimed: fourth == 0,
-            private: second & FUTEX_PRIVATE != 0 || lies_in_private_memory(first, maps),
-            owner: None,
-        },
-        // Children of a process of the run are of the run; with a time (WNOHANG) nothing waits.
-        SYS_WAIT4 => Wait::Syscall { number, endless: third & 1 == 0 },
-        SYS_WAITID => Wait::Syscall { number, endless: fourth & 1 == 0 },
-        _ => Wait::Syscall { number, endless: false },
-    }
-}
-
-/// pthread_join waits on a shared futex, whose word lies in memory of the process alone.
-fn lies_in_private_memory(address: u64, maps: &[MapLine]) -> bool {
-    maps.iter()
-        .find(|map| (map.start..map.end).contains(&address))
-        .is_some_and(|map| map.permissions.ends_with('p'))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -493,20 +442,6 @@ mod tests {
             inode: 0,
             path: String::new(),
         }
-    }
-
-    #[test]
-    fn an_untimed_private_futex_is_told_from_its_twins() {
-        let maps = [map(0x1000, 0x2000, "rw-p"), map(0x3000, 0x4000, "rw-s")];
-        let wait = |word, operation, timeout| {
-            wait_of(SYS_FUTEX, &[word, operation, 2, timeout, 0, 0], &maps)
-        };
-        let futex =
-            |address, untimed, private| Wait::Futex { address, untimed, private, owner: None };
-        assert_eq!(wait(0x3008, 128, 0), futex(0x3008, true, true));
-        assert_eq!(wait(0x1008, 265, 0), futex(0x1008, true, true));
-        assert_eq!(wait(0x3008, 9, 0), futex(0x3008, true, false));
-        assert_eq!(wait(0x1008, 128, 0x7fff), futex(0x1008, false, true));
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! A command of its user's own under watch, in this process: it keeps its terminal, process group,
 //! folder and open descriptors, and what somebody sends to us is passed on to it.
 //!
-//! Deliberately absent: steps, census and ledger, which take a host; early declared hangs, for a
-//! command may wait for its user.
+//! Deliberately absent: steps, census and ledger, which take a host; early declared hangs of a command
+//! without a time limit, which may wait for its user.
 
 use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};

@@ -16,7 +16,7 @@ use super::output::Collector;
 use super::protocol::Job;
 use super::stall::Sampler;
 use crate::observe::{
-    Crash, Descendant, DescendantEnd, Ending, Fact, HandlerReport, LaunchMode, NO_HOST,
+    Crash, Descendant, DescendantEnd, Ending, Fact, ForkRecord, HandlerReport, LaunchMode, NO_HOST,
     Observation, Output, Stall,
 };
 
@@ -48,6 +48,8 @@ pub(super) struct Run {
     pub(super) handler_reports: Vec<HandlerReport>,
     pub(super) first_chances: BTreeMap<i32, Vec<Chance>>,
     pub(super) descendants: Vec<Descendant>,
+    /// Processes of the run that were made by a fork, and have not exec'ed since.
+    pub(super) forks: BTreeMap<i32, ForkRecord>,
     /// More processes were made than are listed.
     pub(super) descendants_cut: bool,
     pub(super) stall: Option<Stall>,
@@ -109,6 +111,7 @@ impl Run {
             handler_reports: Vec::new(),
             first_chances: BTreeMap::new(),
             descendants: Vec::new(),
+            forks: BTreeMap::new(),
             descendants_cut: false,
             stall: None,
             ending: false,
@@ -152,6 +155,11 @@ impl Run {
     /// Whether a command of the user's own is run.
     pub(super) fn is_command(&self) -> bool {
         self.recorder.is_none()
+    }
+
+    /// Whether its user set a time limit to the command.
+    pub(super) fn is_limited(&self) -> bool {
+        self.job.limits.run_ms != u64::MAX
     }
 
     /// How long it could do nothing because we held it, or because the user had stopped it.

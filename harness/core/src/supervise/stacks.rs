@@ -5,9 +5,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use hotfire_sys::Tracee;
-use hotfire_sys::procfs::MapLine;
+use hotfire_sys::procfs::{self, MapLine};
 
 use super::first_chance::{Chance, MemoryThen};
+use super::locks::add_lock;
 use super::supervisor::Supervisor;
 use crate::observe::{
     Fact, FoundBy, FrameCycle, FrameRecord, Location, OmittedFrames, StackRecord, Thread,
@@ -16,63 +17,86 @@ use crate::python::{Interpreters, merge};
 use crate::unwind::{EndReason, Frame, LiveMemory, Mappings, Registers, Stack};
 
 impl Supervisor {
-    /// Fills in the stacks of a process's threads; those that stand have one. `first` is the
-    /// thread that matters most, for time is short, and the fault before at which it is looked at.
+    /// Fills in the stacks of a process's threads, and who can end their waits; those that stand
+    /// have one. `first` is the thread that matters most, for time is short, and the fault before at
+    /// which it is looked at. Returns the frames as they were walked.
     pub(super) fn add_stacks(
         &mut self,
         threads: &mut [Thread],
         maps: &[MapLine],
         standing: &BTreeSet<i32>,
         first: Option<(i32, Option<&Chance>)>,
-    ) {
-        // Any living thread of a process has its memory; a leader that has ended has not.
+    ) -> BTreeMap<i32, Vec<Frame>> {
         let (first, chance) = first.unzip();
-        let chance = chance.flatten();
-        let Some(reader) = first.or_else(|| standing.first().copied()) else { return };
-        let memory = MemoryThen { memory: LiveMemory::new(reader), chance };
-        let mut process = self.unwinder.process(Mappings::from(maps), memory);
-        let mut walk = |tid: i32| {
-            let registers = match chance.filter(|_| Some(tid) == first) {
-                Some(chance) => chance.registers.clone(),
-                None => Tracee::new(tid).registers().map_err(|error| error.to_string())?,
-            };
-            Ok(process.unwind(Registers::from(&registers)))
-        };
-        let mut stacks: BTreeMap<i32, Result<Stack, String>> = BTreeMap::new();
-        for tid in first.into_iter().chain(threads.iter().map(|thread| thread.tid)) {
-            let stands = || standing.contains(&tid) || Some(tid) == first;
-            let stack = || if stands() { walk(tid) } else { Err(RUNS_ON.to_owned()) };
-            stacks.entry(tid).or_insert_with(stack);
-        }
-        let frames = stacks.values().flatten().flat_map(|stack| &stack.frames);
-        let frames: Vec<Frame> = frames.copied().collect();
+        let mut wanted: Vec<i32> = first.into_iter().collect();
+        let others = threads.iter().map(|thread| thread.tid);
+        wanted.extend(others.filter(|tid| standing.contains(tid) && Some(*tid) != first));
+        // Any living thread of a process has its memory; a leader that has ended has not.
+        let Some(reader) = wanted.first().copied() else { return BTreeMap::new() };
+        let stacks = self.walk(wanted, maps, chance.flatten());
+        let frames: Vec<Frame> = stacks
+            .iter()
+            .filter_map(|(_, stack)| stack.as_ref().ok())
+            .flat_map(|stack| &stack.frames)
+            .copied()
+            .collect();
         // All at once: a file's symbols are looked through once for all threads.
         let memory = &mut LiveMemory::new(reader);
         let mut places = self.symbolizer.locate_frames(maps, memory, &frames).into_iter();
-        let mut named = |stack: Result<Stack, String>| match stack {
-            Ok(stack) => Fact::Known(record(&stack, &mut places)),
-            Err(reason) => Fact::Unavailable(reason),
-        };
+        let tids = procfs::threads(reader).unwrap_or_default();
         // In the order of their frames.
-        let records: Vec<Fact<StackRecord>> = stacks.values().cloned().map(&mut named).collect();
-        let mut records: BTreeMap<i32, Fact<StackRecord>> =
-            stacks.keys().copied().zip(records).collect();
+        let mut records: Vec<Fact<StackRecord>> = Vec::new();
+        for (_, stack) in &stacks {
+            records.push(match stack {
+                Ok(stack) => Fact::Known(record(stack, &mut places)),
+                Err(reason) => Fact::Unavailable(reason.clone()),
+            });
+        }
         if let Some(mut python) = Interpreters::find(&mut self.symbolizer, maps, memory) {
-            for (tid, record) in &mut records {
-                let (Some(Ok(stack)), Fact::Known(record)) = (stacks.get(tid), record) else {
-                    continue;
-                };
-                add_python(&mut python, *tid, stack, record);
+            for ((tid, stack), record) in stacks.iter().zip(&mut records) {
+                if let (Ok(stack), Fact::Known(record)) = (stack, record) {
+                    add_python(&mut python, *tid, stack, record);
+                }
             }
         }
-        for thread in threads {
-            if let Some(stack) = records.remove(&thread.tid) {
-                thread.stack = stack;
+        let mut walked = BTreeMap::new();
+        for ((tid, stack), record) in stacks.into_iter().zip(records) {
+            if let Some(thread) = threads.iter_mut().find(|thread| thread.tid == tid) {
+                thread.stack = record;
+                add_lock(thread, memory, &tids);
+            }
+            walked.extend(stack.ok().map(|stack| (tid, stack.frames)));
+        }
+        for thread in threads.iter_mut().filter(|thread| !walked.contains_key(&thread.tid)) {
+            if thread.stack.known().is_none() && Some(thread.tid) != first {
+                thread.stack = Fact::Unavailable(RUNS_ON.to_owned());
             }
         }
         for note in self.symbolizer.take_notes() {
             self.soft_error(format!("names: {note}"));
         }
+        walked
+    }
+
+    /// The stacks of threads that stand, of one process, in this order: time is short. The first is
+    /// looked at as it was at the fault before, where there is one.
+    pub(super) fn walk(
+        &mut self,
+        tids: Vec<i32>,
+        maps: &[MapLine],
+        chance: Option<&Chance>,
+    ) -> Vec<(i32, Result<Stack, String>)> {
+        let Some(reader) = tids.first().copied() else { return Vec::new() };
+        let memory = MemoryThen { memory: LiveMemory::new(reader), chance };
+        let mut process = self.unwinder.process(Mappings::from(maps), memory);
+        let mut walk = |tid: i32| {
+            let registers = match chance.filter(|_| tid == reader) {
+                Some(chance) => chance.registers.clone(),
+                None => Tracee::new(tid).registers().map_err(|error| error.to_string())?,
+            };
+            Ok(process.unwind(Registers::from(&registers)))
+        };
+        tids.into_iter().map(|tid| (tid, walk(tid))).collect()
     }
 }
 

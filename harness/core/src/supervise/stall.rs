@@ -10,15 +10,16 @@ use hotfire_recorder::{Snapshot, Stage};
 use hotfire_sys::procfs::{self, SyscallState};
 use hotfire_sys::{monotonic_ns, signal};
 
-use super::capture::{thread, wait_of};
-use super::run::Run;
+use super::looks::Looks;
 use super::supervisor::Supervisor;
-use crate::observe::{Stall, StallReason, Thread, Wait};
+use super::waits::{SYS_RESTART, is_endless, is_timed, thread, wait_of};
+use crate::observe::{Stall, StallReason};
 
-/// Processes whose threads are looked at.
-const PROCESSES_MAX: usize = 64;
 /// Equal samples before a hang is declared.
 const SAMPLES: u32 = 3;
+/// How long all threads of a command must have waited, in every sample, before a hang is declared:
+/// its author may have meant what no plan says.
+const COMMAND_QUIET_NS: u64 = 1_000_000_000;
 /// The first tick comes after this long.
 const TICK_FIRST_NS: u64 = 20_000_000;
 /// Ticks grow up to this.
@@ -29,23 +30,6 @@ const TICK_MAX_NS: u64 = 100_000_000;
 const WAKING_SIGNALS: [i32; 8] = [1, 10, 12, 14, 23, 26, 27, 29];
 /// The first realtime signal that glibc leaves to programs.
 const REALTIME_FIRST: i32 = 34;
-
-/// x86-64 system calls that wait up to a time (man syscalls): which argument is that time, and
-/// what it is when there is none.
-const TIMED_WAITS: [(i64, usize, u64); 10] = [
-    (7, 2, MINUS_ONE),
-    (23, 4, 0),
-    (35, 0, 0),
-    (202, 3, 0),
-    (230, 2, 0),
-    (232, 3, MINUS_ONE),
-    (270, 4, 0),
-    (271, 2, 0),
-    (281, 3, MINUS_ONE),
-    (441, 3, 0),
-];
-/// poll, epoll_wait and epoll_pwait take milliseconds as an int; negative: no time.
-const MINUS_ONE: u64 = u32::MAX as u64;
 
 /// A thread's wait: system call, arguments, place.
 type Place = (i64, [u64; 6], [u64; 2]);
@@ -91,10 +75,11 @@ impl Supervisor {
             return;
         }
         let now = monotonic_ns();
-        // A command may wait for its user for ever.
-        let is_command = self.run.as_ref().is_some_and(Run::is_command);
-        let places = if is_command { None } else { self.endless_places() };
+        // A command may wait for its user for ever; a time limit says that it does not.
+        let may_wait = self.run.as_ref().is_some_and(|run| run.is_command() && !run.is_limited());
+        let places = if may_wait { None } else { self.endless_places() };
         let Some(run) = &mut self.run else { return };
+        let quiet_ns = if run.is_command() { COMMAND_QUIET_NS } else { 0 };
         let progress = run.progress();
         if progress.as_ref().is_some_and(|snapshot| snapshot.stage == Stage::Exiting) {
             run.exiting_since_ns.get_or_insert(now);
@@ -104,7 +89,9 @@ impl Supervisor {
             now.saturating_sub(since.saturating_add(idle_ns)) > limit_ms.saturating_mul(1_000_000)
         };
         let step = progress.as_ref().and_then(|seen| oldest_step(seen, run.begun_ns, now));
-        let (reason, since) = if run.sampler.take(places) {
+        let (reason, since) = if run.sampler.take(places)
+            && now.saturating_sub(run.sampler.quiet_since_ns) >= quiet_ns
+        {
             (StallReason::EndlessWait, run.sampler.quiet_since_ns)
         } else if self.tasks.of_run().len() > limits.processes as usize {
             (StallReason::ProcessLimit, now)
@@ -123,20 +110,25 @@ impl Supervisor {
             return;
         };
         let quiet_us = now.saturating_sub(since) / 1000;
-        let threads = self.all_threads();
+        let Looks { threads, processes } = self.look_closely();
+        if reason == StallReason::EndlessWait && !self.still_waits() {
+            // It went on while we looked.
+            return;
+        }
         if let Some(run) = &mut self.run {
-            run.stall = Some(Stall { reason, quiet_us, threads });
+            run.stall = Some(Stall { reason, quiet_us, threads, processes });
         }
     }
 
-    /// All threads of all processes of the run.
-    fn all_threads(&mut self) -> Vec<Thread> {
-        let processes = self.tasks.of_run();
-        processes
-            .iter()
-            .take(PROCESSES_MAX)
-            .flat_map(|(pid, _)| self.threads_and_stacks(*pid))
-            .collect()
+    /// Whether every thread still waits where the samples had seen it.
+    fn still_waits(&mut self) -> bool {
+        let places = self.endless_places();
+        let Some(run) = &mut self.run else { return false };
+        let still = run.root_end.is_none() && places.as_ref() == Some(&run.sampler.last);
+        if !still {
+            run.sampler.take(None);
+        }
+        still
     }
 
     /// Where every thread waits, when all wait without end; `None` as soon as one does not.
@@ -149,7 +141,7 @@ impl Supervisor {
         let idle_loop = idle_loop(run.progress());
         let mut places = BTreeMap::new();
         for (pid, _) in self.tasks.of_run() {
-            if can_be_woken(procfs::signal_masks(pid).ok()?.caught) {
+            if can_be_woken(procfs::signal_masks(pid).ok()?.caught, run.is_command()) {
                 return None;
             }
             let maps = procfs::maps(pid).ok()?;
@@ -162,7 +154,8 @@ impl Supervisor {
                 else {
                     return None;
                 };
-                if idle_loop == Some(tid) && is_timed(number, &arguments) {
+                if idle_loop == Some(tid) && (is_timed(number, &arguments) || number == SYS_RESTART)
+                {
                     continue;
                 }
                 if !is_endless(&wait_of(number, &arguments, &maps)) {
@@ -184,28 +177,15 @@ fn idle_loop(progress: Option<Snapshot>) -> Option<i32> {
 
 /// A leader that has ended while its threads go on waits for nothing.
 fn thread_is_gone(process: i32, tid: i32) -> bool {
-    matches!(thread(process, tid, &[]).state, 'Z' | 'X')
+    matches!(thread(process, tid, &[], None).state, 'Z' | 'X')
 }
 
-fn is_endless(wait: &Wait) -> bool {
-    match wait {
-        Wait::Futex { untimed, private, .. } => *untimed && *private,
-        Wait::Syscall { endless, .. } => *endless,
-        Wait::None | Wait::Unavailable(_) => false,
+/// Whether a signal that the process catches may end its waits. A command's SIGTERM may be what it
+/// waits for: its user, or a test beside it, ends it so.
+fn can_be_woken(caught: u64, is_command: bool) -> bool {
+    if is_command && caught & signal::mask_bit(signal::SIGTERM) != 0 {
+        return true;
     }
-}
-
-/// Whether a system call ends by itself, after a time.
-fn is_timed(number: i64, arguments: &[u64; 6]) -> bool {
-    TIMED_WAITS.iter().any(|(timed, index, none)| {
-        let time = arguments.get(*index).copied().unwrap_or(*none);
-        // The upper half of an int's register is anything.
-        let time = if *none == MINUS_ONE { time & MINUS_ONE } else { time };
-        *timed == number && time != *none
-    })
-}
-
-fn can_be_woken(caught: u64) -> bool {
     let named = WAKING_SIGNALS.iter().any(|number| caught & signal::mask_bit(*number) != 0);
     named || (REALTIME_FIRST..=64).any(|number| caught & signal::mask_bit(number) != 0)
 }
@@ -238,19 +218,11 @@ mod tests {
     }
 
     #[test]
-    fn only_a_wait_with_a_time_is_timed() {
-        let futex = |time| is_timed(202, &[0x1000, 128, 2, time, 0, 0]);
-        assert!(futex(0x7fff_0000) && !futex(0));
-        let poll = |time| is_timed(7, &[0x1000, 1, time, 0, 0, 0]);
-        assert!(poll(100) && !poll(u64::MAX) && !poll(0xffff_ffff));
-        assert!(is_timed(230, &[1, 0, 0x7fff_0000, 0, 0, 0]));
-        assert!(!is_timed(0, &[1; 6]), "read waits for the outside");
-    }
-
-    #[test]
     fn a_process_that_catches_a_timer_is_never_declared_early() {
-        assert!(can_be_woken(signal::mask_bit(14)));
-        assert!(can_be_woken(signal::mask_bit(40)));
-        assert!(!can_be_woken(signal::mask_bit(11) | signal::mask_bit(33)));
+        assert!(can_be_woken(signal::mask_bit(14), false));
+        assert!(can_be_woken(signal::mask_bit(40), false));
+        assert!(!can_be_woken(signal::mask_bit(11) | signal::mask_bit(33), true));
+        assert!(can_be_woken(signal::mask_bit(15), true));
+        assert!(!can_be_woken(signal::mask_bit(15), false), "nobody ends a plan's child so");
     }
 }

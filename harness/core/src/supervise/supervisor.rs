@@ -9,11 +9,12 @@ use std::os::fd::{AsFd, BorrowedFd};
 use hotfire_sys::signal::{Caught, SIGINT, SIGTERM, SignalStream};
 use hotfire_sys::{Polled, Stop, Tracee, WaitEvent, monotonic_ns, poll_ready, procfs, wait_any};
 
+use super::capture::THREADS_MAX;
 use super::halt::Deferred;
 use super::nursery::{Forkserver, Nursery};
 use super::run::Run;
 use super::tasks::{Role, Tasks};
-use crate::observe::{Descendant, DescendantEnd, Ending};
+use crate::observe::{Descendant, DescendantEnd, Ending, ForkRecord};
 use crate::symbolize::Symbolizer;
 use crate::unwind::Unwinder;
 
@@ -232,6 +233,7 @@ impl Supervisor {
                     // The program that met them is gone.
                     run.first_chances.remove(&tid);
                     run.former.forget(tid);
+                    run.forks.remove(&tid);
                     run.has_program |= run.root == Some(tid);
                 }
             }
@@ -326,7 +328,10 @@ impl Supervisor {
     }
 
     fn add_descendant(&mut self, pid: i32, parent: i32, maker: Option<i32>) {
+        let mut threads = self.tasks.threads_of(parent);
+        threads.truncate(THREADS_MAX);
         let Some(run) = &mut self.run else { return };
+        run.forks.insert(pid, ForkRecord { parent, threads });
         let index = run.descendants.len();
         self.tasks.add_process(pid, Role::Descendant(index));
         if run.ending {
@@ -376,6 +381,7 @@ impl Supervisor {
             // The next thread with this id is another one.
             run.first_chances.remove(&tid);
             run.former.forget(tid);
+            run.forks.remove(&tid);
         }
         let Some(role) = self.tasks.remove(tid) else { return };
         match role {

@@ -169,8 +169,10 @@ fn observed(program: &Path, address: u64) -> Observation {
     let (omitted, cycle, end) = (None, None, String::new());
     let stack = StackRecord { frames: vec![frame], omitted, cycle, end, python: None };
     let (name, wait) = (String::new(), Wait::None);
-    let thread = Thread { pid: 1, tid: 1, name, state: 'R', wait, stack: Fact::Known(stack) };
-    let stall = Stall { reason: StallReason::RunLimit, quiet_us: 0, threads: vec![thread] };
+    let (stack, progress) = (Fact::Known(stack), Fact::Unavailable(String::new()));
+    let thread = Thread { pid: 1, tid: 1, name, state: 'R', wait, stack, progress };
+    let (reason, processes) = (StallReason::RunLimit, Vec::new());
+    let stall = Stall { reason, quiet_us: 0, threads: vec![thread], processes };
     Observation { stall: Some(stall), ..bare_observation() }
 }
 

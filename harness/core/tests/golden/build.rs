@@ -225,17 +225,18 @@ pub(crate) fn ledger_event(
 
 pub(crate) fn thread(tid: i32, wait: Wait) -> Thread {
     let stack = Fact::Unavailable("not asked for".to_owned());
-    Thread { pid: CHILD, tid, name: format!("thread-{tid}"), state: 'S', wait, stack }
+    let progress = Fact::Unavailable("not watched".to_owned());
+    Thread { pid: CHILD, tid, name: format!("thread-{tid}"), state: 'S', wait, stack, progress }
 }
 
 /// A wait on a word that names no owner: a condition variable, a join, a lock of another kind.
 pub(crate) fn lock(address: u64) -> Wait {
-    Wait::Futex { address, untimed: true, private: true, owner: None }
+    Wait::Futex { address, untimed: true, private: true, owner: None, lock: None }
 }
 
 /// A wait for a mutex that a thread holds.
 pub(crate) fn held_lock(address: u64, owner: i32) -> Wait {
-    Wait::Futex { address, untimed: true, private: true, owner: Some(owner) }
+    Wait::Futex { address, untimed: true, private: true, owner: Some(owner), lock: None }
 }
 
 pub(crate) fn descendant(pid: i32, end: hotfire_core::observe::DescendantEnd) -> Descendant {

@@ -16,6 +16,7 @@ mod calls;
 mod ci;
 mod findings;
 mod gate;
+mod hangs;
 mod leaks;
 mod reports;
 mod rules;

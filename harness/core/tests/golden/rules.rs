@@ -2,13 +2,10 @@
 //! is superfluous: without it, a twin would be.
 
 use hotfire_core::diagnose::{CRASH_RULES, Facts, HANG_RULES, LEAK_RULES, Rule};
-use hotfire_core::observe::{
-    Crash, Descendant, DescendantEnd, Fact, LedgerEntry, ResourceLimit, StallReason, Wait,
-};
+use hotfire_core::observe::{Crash, Descendant, DescendantEnd, Fact, LedgerEntry, ResourceLimit};
 
 use crate::build::{
-    CHILD, CRASH_NS, Case, PC, SP, crash, descendant, healthy, held_lock, ledger_event, lock,
-    mapping, thread, with_stack,
+    CHILD, CRASH_NS, Case, PC, SP, crash, descendant, healthy, ledger_event, mapping, with_stack,
 };
 
 pub(crate) const SEGV: i32 = 11;
@@ -366,29 +363,6 @@ fn senders() -> Vec<RuleCases> {
     ]
 }
 
-fn deadlock() -> RuleCases {
-    let plan = "create a = reference; load a tiny; [generate a 16 | swap a engine=reference]";
-    let lanes = || healthy(plan).with_lane(1, 101, 3).with_lane(2, 102, 4);
-    let threads = |first, second| {
-        let main = thread(CHILD, lock(0x10));
-        vec![main, thread(101, first), thread(102, second)]
-    };
-    let crossed = || threads(held_lock(0x1000, 102), held_lock(0x2000, 101));
-    let endless = |threads| lanes().stalled(StallReason::EndlessWait, threads);
-    RuleCases {
-        rule: "deadlock",
-        fires: endless(crossed()),
-        twins: vec![
-            lanes().stalled(StallReason::StepLimit, crossed()),
-            // Both wait for an event that nobody will signal: a lost wake-up, not a cycle.
-            endless(threads(lock(0x1000), lock(0x2000))),
-            // One holds what the other wants, and itself waits for an event: no cycle either.
-            endless(threads(held_lock(0x1000, 102), lock(0x2000))),
-            endless(threads(held_lock(0x1000, 102), Wait::Syscall { number: 0, endless: true })),
-        ],
-    }
-}
-
 fn all_cases() -> Vec<RuleCases> {
     let mut cases = vec![
         use_after_free(),
@@ -399,7 +373,6 @@ fn all_cases() -> Vec<RuleCases> {
         write_to_read_only(),
         non_canonical(),
         file_truncated(),
-        deadlock(),
     ];
     cases.extend(releases());
     cases.extend(lines());
@@ -407,6 +380,7 @@ fn all_cases() -> Vec<RuleCases> {
     cases.extend(crate::calls::cases());
     cases.extend(crate::accesses::cases());
     cases.extend(crate::leaks::cases());
+    cases.extend(crate::hangs::cases());
     cases
 }
 
