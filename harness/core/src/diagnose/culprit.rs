@@ -83,9 +83,19 @@ const CALLER: (&str, &str) = ("std::_Function_handler<", ">::_M_invoke(");
 /// Folders in which compilers keep the standard libraries' source.
 const STANDARD_FOLDERS: &[&str] = &["/c++/", "/rustc/"];
 
+/// Folders in which Python's packages are installed.
+const PACKAGE_FOLDERS: &[&str] = &["/site-packages/", "/dist-packages/"];
+
 /// The file name of a module's path.
 pub(crate) fn file_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
+}
+
+/// A module's name in reports: its file's, and of one in a package of Python's also where it lies
+/// there, as `core.so` may be anybody's.
+pub(crate) fn module_name(path: &str) -> &str {
+    let below = |folder: &&str| path.rsplit_once(*folder).map(|(_, below)| below);
+    PACKAGE_FOLDERS.iter().find_map(below).unwrap_or_else(|| file_name(path))
 }
 
 /// Whether the module is one that every program has.
@@ -198,7 +208,7 @@ pub(crate) fn culprit(location: &Location, context: &Context<'_>) -> Option<Culp
         }
     }
     Some(Culprit {
-        module: module.to_owned(),
+        module: module_name(&location.module).to_owned(),
         function: location.function.as_deref().map(whole_function),
         file: None,
         line: None,
@@ -250,6 +260,17 @@ mod tests {
         let llama = culprit(&place("/x/libllama.so", None), None).unwrap();
         assert_eq!(llama.module, "libllama.so");
         assert!(culprit(&place("/x/libmodel.so", None), None).is_some(), "libm is a whole name");
+    }
+
+    #[test]
+    fn a_module_of_a_package_is_named_with_its_place_there() {
+        let name = |path: &str| culprit(&place(path, None), None).unwrap().module;
+        let package = "spatial/compiled.cpython-311-x86_64-linux-gnu.so";
+        for folder in ["/v/lib/python3.11/site-packages", "/usr/lib/python3/dist-packages"] {
+            assert_eq!(name(&format!("{folder}/{package}")), package);
+        }
+        assert_eq!(name("/site-packages/a/site-packages/b.so"), "b.so", "the innermost folder");
+        assert_eq!(name("/opt/my-site-packages/b.so"), "b.so");
     }
 
     #[test]
