@@ -7,7 +7,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use hotfire_core::campaign::{CommandReport, Leftovers, run_command};
-use hotfire_core::diagnose::{Finding, Reproduced};
+use hotfire_core::diagnose::Finding;
 use hotfire_core::judge::{Verdict, wilson};
 use hotfire_core::observe::Ending;
 use hotfire_core::report::{
@@ -103,12 +103,9 @@ fn status_of(command: &CommandReport, args: &ExecArgs) -> u8 {
 fn tell(command: &CommandReport, args: &ExecArgs, presenter: &Presenter) {
     let shown = shell_command(args);
     if let Some((_, finding)) = command.main_finding() {
-        let runs = command.verdict.runs;
-        let failed = command.verdict.failed;
-        let rate = wilson(failed, runs);
+        let tried = command.reproduced(&finding.id);
+        let rate = tried.map(|tried| wilson(tried.failed, tried.of));
         let also: Vec<String> = others(command, finding);
-        // One run has no rate.
-        let tried = (runs > 1).then_some(Reproduced { failed, of: runs });
         let reproduce = Some(reproduce(args));
         let view = FindingView {
             finding: &Finding { reproduce, reproduced: tried, ..finding.clone() },
@@ -117,7 +114,7 @@ fn tell(command: &CommandReport, args: &ExecArgs, presenter: &Presenter) {
             engine: "",
             steps: Vec::new(),
             tried,
-            rate: (runs > 1).then_some(&rate),
+            rate: rate.as_ref(),
             also: &also,
             whole: Whole::Nowhere,
         };
@@ -158,9 +155,13 @@ fn dump(command: &CommandReport, args: &ExecArgs, presenter: &Presenter) -> Resu
 
 fn others(command: &CommandReport, main: &Finding) -> Vec<String> {
     let others = command.first_findings().filter(|(_, finding)| finding.id != main.id);
-    others
-        .map(|(_, finding)| format!("{} {}: {}", finding.code, finding.status, finding.title))
-        .collect()
+    let line = |finding: &Finding| {
+        let tried = command.reproduced(&finding.id);
+        let rate = tried.map(|tried| format!(", in {} of {} runs", tried.failed, tried.of));
+        let rate = rate.unwrap_or_default();
+        format!("{} {}: {}{rate}", finding.code, finding.status, finding.title)
+    };
+    others.map(|(_, finding)| line(finding)).collect()
 }
 
 fn shell_command(args: &ExecArgs) -> String {

@@ -26,6 +26,7 @@ pub(crate) const CASES: &[Case] = &[
     ("exec-keeps-the-terminal-the-command's-own", terminal),
     ("exec-writes-its-report-where-it-is-asked-to", report_places),
     ("exec-tells-a-rate", rate),
+    ("exec-tells-a-rate-of-each-finding", rates_of_each),
     ("exec-leaves-children-of-others-alone", inherited_children),
     ("exec-loses-nothing-of-a-slow-reader's", slow_reader),
     ("exec-works-where-the-end-of-children-is-ignored", ignored_children),
@@ -379,6 +380,20 @@ fn rate() {
     assert_eq!(done.status, 100);
     let line = "shown by 5 of 10 runs in fresh processes, 24 to 76 % (Wilson, 95 %)";
     assert!(done.stderr.contains(line), "{}", done.stderr);
+}
+
+fn rates_of_each() {
+    let workshop = Workshop::new();
+    let text = "if test -e a; then rm a; kill -SEGV $$; else touch a; kill -ABRT $$; fi";
+    let done = workshop.run(&script(&["--runs", "4", "--json", "out.json"], text));
+    assert_eq!(done.status, 100);
+    let report = workshop.json("out.json");
+    let rates: Vec<&serde_json::Value> =
+        report["findings"].as_array().unwrap().iter().map(|one| &one["reproduced"]).collect();
+    let half = serde_json::json!({"failed": 2, "of": 4});
+    assert_eq!(rates, [&half, &half]);
+    assert!(done.stderr.contains("shown by 2 of 4 runs"), "{}", done.stderr);
+    assert!(done.stderr.contains(", in 2 of 4 runs"), "{}", done.stderr);
 }
 
 /// A shell's child becomes ours when the shell becomes us.

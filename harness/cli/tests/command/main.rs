@@ -34,6 +34,7 @@ mod llama;
 mod moment;
 mod output;
 mod python;
+mod races;
 mod refusals;
 mod replay;
 mod soak;
@@ -67,6 +68,7 @@ fn main() -> ExitCode {
         census::CASES,
         classes::CASES,
         hangs::CASES,
+        races::CASES,
         exec::CASES,
         source::CASES,
         usage::CASES,

@@ -9,9 +9,9 @@ use hotfire_plan::Program;
 use hotfire_plan::scenario::Expectation;
 use hotfire_sys::SysError;
 
-use super::runner::{Attempt, Looking};
-use crate::diagnose::{Context, Finding};
-use crate::judge::{PlanVerdict, RunResult, judge};
+use super::runner::{Attempt, Looking, strip};
+use crate::diagnose::{Context, Death, Evidence, Finding, Reproduced, Scene, data_race};
+use crate::judge::{PlanVerdict, RunResult, judge, wilson};
 use crate::observe::{Descendant, DescendantEnd, Ending, Observation};
 use crate::supervise::{Watched, Wrapper};
 use crate::symbolize::LineReader;
@@ -58,6 +58,7 @@ pub fn run_command(
     let context = Context { program: &program, ledger_used: false, host_module: None };
     let mut looking = Looking { context, seen: BTreeSet::new(), keeps_first: true };
     let mut attempts = Vec::new();
+    let mut scenes = Vec::new();
     let mut ending = Ending::Ended;
     let mut left = Vec::new();
     for _ in 0..runs.max(1) {
@@ -69,14 +70,43 @@ pub fn run_command(
         if leftovers != Leftovers::Fail {
             left.extend(take_leftovers(&mut observation, leftovers));
         }
+        scenes.push(Scene::of(&observation, &context));
         attempts.push(looking.attempt(observation, lines));
         // The next run's children are to be all that this process has.
         lines.rest();
     }
+    join_deaths(&mut attempts, &scenes);
     let results: Vec<RunResult> = attempts.iter().map(Attempt::result).collect();
     let verdict = judge(&results, &Expectation::Pass);
     let words = watched.words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
     Ok(CommandReport { words, attempts, verdict, ending, leftovers: left })
+}
+
+/// Makes one finding of the deaths that are one bug, where all of them together show it.
+fn join_deaths(attempts: &mut [Attempt], scenes: &[Option<Scene>]) {
+    let is_death = |finding: &&Finding| finding.code.starts_with(['C', 'X']);
+    let findings: Vec<Option<&Finding>> =
+        attempts.iter().map(|attempt| attempt.findings.first().filter(is_death)).collect();
+    let died = u32::try_from(findings.iter().flatten().count()).unwrap_or(u32::MAX);
+    // A death without its stacks may be another bug's.
+    let all: Option<Vec<Death<'_>>> = findings
+        .into_iter()
+        .zip(scenes)
+        .filter_map(|(finding, scene)| Some((finding?, scene.as_ref())))
+        .map(|(finding, scene)| Some(Death { scene: scene?, finding }))
+        .collect();
+    let Some(mut race) = all.and_then(|deaths| data_race(&deaths, None)) else { return };
+    let of = u32::try_from(attempts.len()).unwrap_or(u32::MAX);
+    let rate = wilson(died, of);
+    let (low, high) = (rate.low * 100.0, rate.high * 100.0);
+    let text = format!("{died} of {of} runs died so, {low:.0} to {high:.0} % (Wilson, 95 %)");
+    race.evidence.insert(1, Evidence { text, source: "all runs".to_owned() });
+    for first in attempts.iter_mut().filter_map(|attempt| attempt.findings.first_mut()) {
+        if is_death(&&*first) {
+            first.clone_from(&race);
+            strip(&mut race);
+        }
+    }
 }
 
 /// Takes the processes that outlived the command, where that is no fault, out of the facts.
@@ -97,6 +127,15 @@ impl CommandReport {
     pub fn main_finding(&self) -> Option<(&Observation, &Finding)> {
         let id = self.verdict.finding_id.as_deref()?;
         self.first_findings().find(|(_, finding)| finding.id == id)
+    }
+
+    /// In how many of the runs that could be observed a finding showed; one run has no rate.
+    #[must_use]
+    pub fn reproduced(&self, id: &str) -> Option<Reproduced> {
+        let shows = |attempt: &&Attempt| attempt.shows(id);
+        let failed = self.attempts.iter().filter(shows).count();
+        let failed = u32::try_from(failed).unwrap_or(u32::MAX);
+        (self.verdict.runs > 1).then_some(Reproduced { failed, of: self.verdict.runs })
     }
 
     /// The facts of the first run of each finding, or of the first run where there is none.

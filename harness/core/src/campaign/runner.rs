@@ -111,7 +111,7 @@ impl Attempt {
         }
     }
 
-    fn shows(&self, id: &str) -> bool {
+    pub(super) fn shows(&self, id: &str) -> bool {
         self.findings.iter().any(|finding| finding.id == id)
     }
 
@@ -498,7 +498,7 @@ fn fresh(attempts: &[Attempt]) -> impl Iterator<Item = &Attempt> {
 }
 
 /// What a repeated finding need not carry again.
-fn strip(finding: &mut Finding) {
+pub(super) fn strip(finding: &mut Finding) {
     finding.evidence.clear();
     finding.threads.clear();
     finding.output_tail = None;

@@ -36,22 +36,34 @@ pub(crate) fn is_planned_death(signal: i32, steps: &Steps<'_>) -> bool {
 
 /// The finding of the run's first death by a signal; `None` when nobody died, or as planned.
 pub(crate) fn crash_finding(observation: &Observation, context: &Context<'_>) -> Option<Finding> {
+    match reported_crash(observation, context) {
+        Some(crash) => Some(captured(observation, crash, context)),
+        None => child_signal(observation, context)
+            .map(|signal| uncaptured(observation, signal, context)),
+    }
+}
+
+/// The death that [`crash_finding`] tells, where it was captured.
+pub(crate) fn reported_crash<'a>(
+    observation: &'a Observation,
+    context: &Context<'_>,
+) -> Option<&'a Crash> {
     let steps = Steps::new(observation, context.program);
-    let crash = main_crash(observation);
-    let child_signal = match observation.ending {
+    let crash = main_crash(observation).filter(|it| !is_ordinary(it, observation, &steps))?;
+    // The child's own death outranks one that it survived.
+    (crash.victim.is_child || child_signal(observation, context).is_none()).then_some(crash)
+}
+
+/// The signal of the child's own death, where nobody wanted it.
+fn child_signal(observation: &Observation, context: &Context<'_>) -> Option<i32> {
+    let steps = Steps::new(observation, context.program);
+    match observation.ending {
         Ending::Signaled(signal) if steps.is_of_command() => {
-            let of_child = crash.filter(|crash| crash.victim.is_child);
-            (!is_wanted(signal, of_child, observation)).then_some(signal)
+            let crash = main_crash(observation).filter(|crash| crash.victim.is_child);
+            (!is_wanted(signal, crash, observation)).then_some(signal)
         }
         Ending::Signaled(signal) if !is_planned_death(signal, &steps) => Some(signal),
         _ => None,
-    };
-    match crash.filter(|crash| !is_ordinary(crash, observation, &steps)) {
-        // The child's own death outranks one that it survived.
-        Some(crash) if crash.victim.is_child || child_signal.is_none() => {
-            Some(captured(observation, crash, context))
-        }
-        _ => child_signal.map(|signal| uncaptured(observation, signal, context)),
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod accesses;
 mod blame;
+mod bucket;
 mod calls;
 mod code;
 mod contract;
@@ -26,6 +27,7 @@ mod leftovers;
 mod printed;
 mod rule;
 mod rules;
+mod scene;
 mod signals;
 mod signature;
 mod signs;
@@ -37,6 +39,7 @@ mod threads;
 mod trend;
 mod wait_graph;
 
+pub use bucket::{Death, RACE_CLASS, RACE_SIGNS, RACE_TEXT, RaceSign, data_race};
 pub use code::Code;
 pub use contract::skip_reason;
 pub(crate) use culprit::is_interpreter;
@@ -45,5 +48,6 @@ pub use finding::*;
 pub use leaks::hints_at_leak;
 pub use rule::{Rule, Seen, Sign};
 pub use rules::{CRASH_RULES, HANG_RULES, LEAK_RULES};
+pub use scene::Scene;
 pub use signals::signal_name;
 pub use stage::diagnose;

@@ -81,6 +81,11 @@ pub(crate) fn seal(mut finding: Finding, in_flight: &[FindingStep], steps: &Step
     basis.extend(exception.map(|kind| format!("exception={kind}")));
     let mostly = finding.left_behind.first().and_then(|left| left.mostly.as_deref());
     basis.extend(mostly.map(|mostly| format!("mostly={mostly}")));
+    seal_by(finding, basis)
+}
+
+/// Sets the identity that follows from these lines alone.
+pub(crate) fn seal_by(mut finding: Finding, basis: Vec<String>) -> Finding {
     finding.signature = Signature { version: VERSION, value: hash(&basis), basis };
     finding.id.clone_from(&finding.signature.value);
     finding

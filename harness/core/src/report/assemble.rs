@@ -79,7 +79,12 @@ pub fn assemble_command(
     invocation: &Invocation,
 ) -> Report {
     let verdict = &command.verdict;
-    let findings = command.first_findings().map(|(_, finding)| finding.clone()).collect::<Vec<_>>();
+    let complete = |finding: &Finding| Finding {
+        reproduced: command.reproduced(&finding.id),
+        ..finding.clone()
+    };
+    let findings: Vec<Finding> =
+        command.first_findings().map(|(_, finding)| complete(finding)).collect();
     Report {
         schema: SCHEMA_VERSION.to_owned(),
         verb: invocation.verb.clone(),

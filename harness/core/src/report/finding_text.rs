@@ -10,7 +10,7 @@ use super::colour::{RenderContext, Tone};
 use super::lines::counted;
 use super::sanitize::sanitize;
 use super::view::{FindingView, StepView, Whole};
-use crate::diagnose::{Culprit, Finding, FindingThread, Frame, is_interpreter};
+use crate::diagnose::{Culprit, Finding, FindingThread, Frame, RACE_CLASS, is_interpreter};
 
 /// Lines of a finding, in all.
 const LINES_MAX: usize = 24;
@@ -257,7 +257,10 @@ impl Page {
         if let Whole::By(command) = view.whole {
             lines.push(format!("  see it whole: {command}"));
         }
-        lines.push(format!("  what it is:   hotfire explain {}", finding.code));
+        // Of several deaths, the code is only the commonest one's.
+        let is_race = finding.class == RACE_CLASS;
+        let page = if is_race { &finding.class } else { &finding.code };
+        lines.push(format!("  what it is:   hotfire explain {page}"));
         lines
     }
 }

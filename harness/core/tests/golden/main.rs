@@ -18,6 +18,7 @@ mod findings;
 mod gate;
 mod hangs;
 mod leaks;
+mod races;
 mod reports;
 mod rules;
 mod verdicts;
