@@ -117,6 +117,15 @@ impl Tracee {
         ptrace::getsiginfo(self.tid).named("ptrace(GETSIGINFO)")
     }
 
+    /// The number of the system call that the thread is in (x86-64: orig_rax); of none, -1 as an
+    /// unsigned number.
+    ///
+    /// # Errors
+    /// It is gone or not stopped (ESRCH).
+    pub fn call_number(self) -> Result<u64, SysError> {
+        Ok(ptrace::getregs(self.tid).named("ptrace(GETREGS)")?.orig_rax)
+    }
+
     /// The thread's registers.
     ///
     /// # Errors

@@ -13,6 +13,7 @@
     reason = "all of this program is tests: what is not as it must be ends the test"
 )]
 
+mod births;
 mod census;
 mod classes;
 mod core;
@@ -69,6 +70,7 @@ fn main() -> ExitCode {
         classes::CASES,
         hangs::CASES,
         races::CASES,
+        births::CASES,
         exec::CASES,
         source::CASES,
         usage::CASES,

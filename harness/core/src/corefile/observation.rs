@@ -79,6 +79,7 @@ pub fn read_core(path: &Path, program: Option<&Path>) -> Result<Observation, Cor
         more_crashes: Vec::new(),
         handler_reports: Vec::new(),
         stall: None,
+        births: Vec::new(),
         asked_to_end: Vec::new(),
         recorder: Fact::Unavailable(NO_HOST.to_owned()),
         census: Fact::Unavailable("a core file does not tell what its process held".to_owned()),

@@ -4,6 +4,7 @@
 //! [`HANG_RULES`] and [`LEAK_RULES`] alone, which are data. Deliberately absent: expectations (`judge`), printing.
 
 mod accesses;
+mod births;
 mod blame;
 mod bucket;
 mod calls;
@@ -39,6 +40,7 @@ mod threads;
 mod trend;
 mod wait_graph;
 
+pub use births::BIRTH_RULES;
 pub use bucket::{Death, RACE_CLASS, RACE_SIGNS, RACE_TEXT, RaceSign, data_race};
 pub use code::Code;
 pub use contract::skip_reason;

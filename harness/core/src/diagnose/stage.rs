@@ -2,6 +2,7 @@
 //!
 //! Deliberately absent: expectations and baselines (`judge`).
 
+use super::births::births_finding;
 use super::contract::{exit_finding, ledger_finding, step_findings};
 use super::crash::{crash_finding, more_crash_findings};
 use super::environment::environment_finding;
@@ -51,6 +52,7 @@ fn lifecycle_findings(observation: &Observation, context: &Context<'_>) -> Vec<F
     findings.extend(freeze_finding(observation, context));
     findings.extend(orphans_finding(observation, context));
     findings.extend(leak_findings(observation, context));
+    findings.extend(births_finding(observation, context));
     if let Some(first) = findings.first_mut() {
         first.evidence.extend(left_at_death(observation));
     }

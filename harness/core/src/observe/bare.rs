@@ -20,6 +20,7 @@ pub(crate) fn bare_observation() -> Observation {
         stall: None,
         recorder: Fact::Unavailable(unknown()),
         census: Fact::Unavailable(unknown()),
+        births: Vec::new(),
         descendants: Vec::new(),
         output: Output::default(),
         wall_us: 1,

@@ -4,6 +4,7 @@
 
 #[cfg(test)]
 mod bare;
+mod births;
 mod census;
 mod hang;
 mod observation;
@@ -13,6 +14,7 @@ mod words;
 
 #[cfg(test)]
 pub(crate) use bare::bare_observation;
+pub use births::*;
 pub use census::*;
 pub use hang::*;
 pub use observation::*;

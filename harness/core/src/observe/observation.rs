@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::births::ThreadBirths;
 use super::census::CensusRecord;
 use super::hang::{DescriptorRecord, LockRecord, ProcessRecord, Progress, not_watched};
 use super::recorded::Recorded;
@@ -87,6 +88,9 @@ pub struct Observation {
     /// What the processes held at step borders.
     #[serde(default = "not_counted")]
     pub census: Fact<CensusRecord>,
+    /// The threads that processes of a command made, where they made many.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub births: Vec<ThreadBirths>,
     /// Processes that the child made, directly or not, in the order of their birth.
     #[serde(default)]
     pub descendants: Vec<Descendant>,

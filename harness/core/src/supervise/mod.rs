@@ -3,6 +3,7 @@
 //!
 //! Deliberately absent: judgement of any kind.
 
+mod births;
 mod capture;
 mod census;
 mod command;

@@ -7,6 +7,7 @@ use hotfire_plan::scenario::Census;
 use hotfire_recorder::{Gate, LaneSnapshot, Snapshot};
 use hotfire_sys::{RecorderFile, SysError, monotonic_ns, output_pipe};
 
+use super::births::Births;
 use super::census::Counts;
 use super::command::Met;
 use super::convert::{fetch, recorded};
@@ -58,6 +59,7 @@ pub(super) struct Run {
     pub(super) exiting_since_ns: Option<u64>,
     pub(super) sampler: Sampler,
     pub(super) former: Former,
+    pub(super) births: Births,
     pub(super) counts: Counts,
     /// What is left of it goes on without us.
     pub(super) letting_go: bool,
@@ -118,6 +120,7 @@ impl Run {
             exiting_since_ns: None,
             sampler: Sampler::default(),
             former: Former::default(),
+            births: Births::default(),
             counts: Counts::before(census),
             letting_go: false,
             stopped_ns: 0,
@@ -202,7 +205,10 @@ impl Run {
     }
 
     /// The observation. Everything of the run has ended by now.
-    pub(super) fn finish(self) -> Observation {
+    pub(super) fn finish(mut self) -> Observation {
+        if self.births.is_cut {
+            self.soft_errors.push("more births of threads than are followed".to_owned());
+        }
         let now = monotonic_ns();
         let ended_ns = self.root_end.as_ref().map_or(now, |(_, time)| *time);
         let traced = self.job.traced;
@@ -230,6 +236,7 @@ impl Run {
             more_crashes: self.more_crashes,
             handler_reports: self.handler_reports,
             stall: self.stall,
+            births: self.births.finish(),
             descendants: self.descendants,
             output: Output { stdout: self.stdout.finish(), stderr: self.stderr.finish() },
             wall_us: now.saturating_sub(self.begun_ns) / 1000,
@@ -290,6 +297,7 @@ pub(crate) fn not_started(job: &Job, ending: Ending) -> Observation {
         more_crashes: Vec::new(),
         handler_reports: Vec::new(),
         stall: None,
+        births: Vec::new(),
         descendants: Vec::new(),
         output: Output::default(),
         wall_us: 0,

@@ -234,6 +234,7 @@ impl Supervisor {
                     run.first_chances.remove(&tid);
                     run.former.forget(tid);
                     run.forks.remove(&tid);
+                    run.births.forget(tid);
                     run.has_program |= run.root == Some(tid);
                 }
             }
@@ -251,6 +252,10 @@ impl Supervisor {
         let Some(tid) = event.other else { return };
         let (parent_tid, by_clone) = (event.tid, event.stop == Stop::Clone);
         if self.tasks.is_old_news(tid) {
+            // A thread that was met before its maker's event.
+            if let Some(process) = self.tasks.process_of(tid).filter(|it| by_clone && *it != tid) {
+                self.note_birth(process, parent_tid);
+            }
             return;
         }
         self.introduce(tid, parent_tid, by_clone);
@@ -270,7 +275,10 @@ impl Supervisor {
             Ok(masks) if masks.process == tid => {
                 self.add_process(tid, parent, Some(parent_tid));
             }
-            Ok(_) => self.tasks.add_thread(tid, parent),
+            Ok(_) => {
+                self.tasks.add_thread(tid, parent);
+                self.note_birth(parent, parent_tid);
+            }
             // It is gone already.
             Err(_) => {}
         }
@@ -359,6 +367,7 @@ impl Supervisor {
     /// The command line is still there when a process is about to end, and gone right after.
     fn on_exiting(&mut self, tid: i32) {
         self.note_undelivered(tid);
+        self.note_end(tid);
         if let Some(Role::Descendant(index)) = self.tasks.role(tid)
             && let Some(run) = &mut self.run
             && !run.ending

@@ -46,7 +46,11 @@ impl<M: Memory> StoppedProcess<'_, M> {
         let nowhere = !self.mappings.executable(pc);
         // Gone to where no code is, or to a PLT's entry, maybe by a tail call: on top of the stack
         // is still what the last call pushed.
-        if place.exact && (nowhere || x86_64::is_jump_stub(&self.code::<CODE_BYTES>(pc))) {
+        // So it is where a system call makes a thread: its stub has no unwind information there, as
+        // that would be wrong in the new one, and has touched no stack (glibc's clone3.S).
+        let is_stub = x86_64::is_jump_stub(&self.code::<CODE_BYTES>(pc));
+        let makes_thread = known.is_none() && self.code(pc.wrapping_sub(2)) == x86_64::SYSCALL;
+        if place.exact && (nowhere || is_stub || makes_thread) {
             let address = read_word(&mut self.memory, sp)?;
             if self.is_call(address) {
                 return by_return_address(place, address);

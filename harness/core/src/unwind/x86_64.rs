@@ -15,6 +15,8 @@ pub(super) const RSP: u16 = 7;
 pub(super) const RETURN_ADDRESS: u16 = 16;
 /// Bytes of the longest call instruction that compilers write: `call *disp32(base,index)`.
 pub(super) const CALL_BYTES_MAX: usize = 7;
+/// The instruction of a system call.
+pub(super) const SYSCALL: [u8; 2] = [0x0f, 0x05];
 /// Bytes of a word.
 pub(super) const WORD: u64 = 8;
 /// No code lies in the first pages (`vm.mmap_min_addr`).

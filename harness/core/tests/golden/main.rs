@@ -10,6 +10,7 @@
 
 mod aborts;
 mod accesses;
+mod births;
 mod blame;
 mod build;
 mod calls;
