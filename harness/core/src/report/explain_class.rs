@@ -2,9 +2,11 @@
 //! for it and by which signs, what next. The rules are those that run: their texts stand in one
 //! place.
 //!
-//! Deliberately absent: the classes of leaks, which their codes explain.
+//! Deliberately absent: the classes of other leaks than threads, which their codes explain.
 
-use crate::diagnose::{CRASH_RULES, HANG_RULES, Rule};
+use crate::diagnose::{
+    BIRTH_RULES, CRASH_RULES, HANG_RULES, LEAK_RULES, RACE_CLASS, RACE_SIGNS, RACE_TEXT, Rule,
+};
 
 /// A class, what it means, and what to do next.
 type Class = (&'static str, &'static str, &'static str);
@@ -165,6 +167,20 @@ const CLASSES: &[Class] = &[
          program stand still.",
         "Release the lock around the call (Py_BEGIN_ALLOW_THREADS, nogil, py::gil_scoped_release).",
     ),
+    (
+        "data-race",
+        "Several threads use the same data at once, without a lock or an order. What breaks differs \
+         from run to run, so it takes several runs (`--runs N`) to tell: one death shows only a victim.",
+        "Run it under ThreadSanitizer, or with one thread: it should hold then. Look in the module's \
+         documentation for what may be used by several threads.",
+    ),
+    (
+        "thread-leak",
+        "Threads are made again and again, and none of them ends. Of a command, each birth and each \
+         end is known; whether they would have ended later is not: the process ended with them.",
+        "Join or reuse the threads where the culprit's function makes them; a pool has as many as it \
+         needs.",
+    ),
 ];
 
 /// No rule gives this class: that is what it says.
@@ -184,7 +200,24 @@ What to do next
 
 /// All rules whose classes have a page.
 fn rules() -> impl Iterator<Item = &'static Rule> {
-    CRASH_RULES.iter().chain(HANG_RULES)
+    // Threads are told of plans and of commands; other leaks have their codes' pages.
+    let is_of_both = |rule: &&Rule| BIRTH_RULES.iter().any(|other| other.class == rule.class);
+    let leaks = LEAK_RULES.iter().filter(is_of_both);
+    CRASH_RULES.iter().chain(HANG_RULES).chain(BIRTH_RULES).chain(leaks)
+}
+
+/// Each rule that decides for a class, with its signs.
+fn deciding(class: &str) -> Vec<String> {
+    let line = |name: &str, text: &str, signs: Vec<&str>| {
+        format!("{name}: {text}. Signs, all of them: {}.", signs.join(", "))
+    };
+    let of_runs = (class == RACE_CLASS).then(|| {
+        let signs = RACE_SIGNS.iter().map(|sign| sign.name).collect();
+        format!("{} Never of one run.", line(class, RACE_TEXT, signs))
+    });
+    let of_class = rules().filter(|rule| rule.class == class);
+    let signs = |rule: &Rule| rule.signs.iter().map(|sign| sign.name).collect();
+    of_class.map(|rule| line(rule.name, rule.text, signs(rule))).chain(of_runs).collect()
 }
 
 /// The page of a class, in any case; `None` where no rule about deaths or hangs decides for it.
@@ -196,10 +229,7 @@ pub fn explain_class(class: &str) -> Option<String> {
     let (name, means, next) = CLASSES.iter().find(|(name, ..)| name.eq_ignore_ascii_case(class))?;
     let mut page =
         format!("{name}\n\nWhat it means\n{}\n\nHow it is decided\n", filled(means, "  "));
-    for rule in rules().filter(|rule| rule.class == *name) {
-        let signs: Vec<&str> = rule.signs.iter().map(|sign| sign.name).collect();
-        let line =
-            format!("{}: {}. Signs, all of them: {}.", rule.name, rule.text, signs.join(", "));
+    for line in deciding(name) {
         page.push_str(&filled(&line, "  "));
         page.push('\n');
     }
@@ -236,10 +266,11 @@ mod tests {
             assert!(page.lines().all(|line| line.chars().count() <= 98), "{page}");
         }
         for (name, ..) in CLASSES {
-            assert!(rules().any(|rule| rule.class == *name), "{name}");
+            assert!(!deciding(name).is_empty(), "{name}");
         }
         let unknown = explain_class("Unknown").unwrap();
         assert!(unknown.lines().all(|line| line.chars().count() <= 98), "{unknown}");
-        assert_eq!(explain_class("data-race"), None);
+        assert!(explain_class("data-race").unwrap().contains("threads-in-it"));
+        assert_eq!(explain_class("clean-exit"), None);
     }
 }

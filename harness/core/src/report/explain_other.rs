@@ -84,7 +84,8 @@ pub(crate) const PAGES: &[Page] = &[
          \x20 after a grace period, and the growth does not level off.",
         "The kernel's list of the process's threads, counted after each turn (and after each step with\n\
          \x20 `--census steps`). The slope is the median of the slopes between all pairs of turns, with its\n\
-         \x20 95 % interval; the first quarter of the turns is left out. Fewer than ten turns tell nothing.",
+         \x20 95 % interval; the first quarter of the turns is left out. Fewer than ten turns tell nothing.\n\
+         \x20 Of a command under `exec` there are no turns: see `hotfire explain thread-leak`.",
         "A worker pool that is made anew and not stopped, detached threads that wait for work that never\n\
          \x20 comes.",
         "Look at the threads' names; run with `--census steps` to see the step they are born in; join\n\
