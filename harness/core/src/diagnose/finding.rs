@@ -123,7 +123,7 @@ pub struct Reproduced {
 /// Whose code it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Culprit {
-    /// The module's file name.
+    /// The module's file name; below Python's packages with its path there: `package/core.so`.
     pub module: String,
     /// The function, where known.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -12,6 +12,8 @@ use crate::observe::{Crash, Location, Observation, Thread, Wait};
 
 /// Runtimes of OpenMP, whose threads belong to whoever asked for them.
 const POOLS: &[&str] = &["libgomp.so", "libomp.so", "libiomp5.so"];
+/// Their functions that begin a parallel region.
+const TEAMS: &[&str] = &["GOMP_parallel", "__kmpc_fork_call"];
 /// Whole file names of programs, and beginnings of those of libraries, that run other programs.
 const INTERPRETERS: &[&str] = &["node", "perl", "ruby", "php", "beam.smp"];
 const INTERPRETER_LIBRARIES: &[&str] =
@@ -124,9 +126,25 @@ fn works(thread: &Thread) -> bool {
     match &thread.wait {
         Wait::None => true,
         Wait::Syscall { number, .. } => SENDS.contains(number),
-        Wait::Futex { .. } => is_in_allocator(thread),
+        Wait::Futex { .. } => is_in_allocator(thread) || leads_team(thread),
         _ => false,
     }
+}
+
+/// Whether a thread that waits in OpenMP's runtime has begun a parallel region: it waits for its own
+/// team, which works for it.
+fn leads_team(thread: &Thread) -> bool {
+    let frames = thread.stack.known().map(|stack| stack.frames.as_slice()).unwrap_or_default();
+    let mut trusted = frames.iter().take_while(|frame| !frame.doubtful);
+    let is_of_pool = |location: &Location| {
+        POOLS.iter().any(|begin| file_name(&location.module).starts_with(begin))
+    };
+    let begins = |location: &Location| {
+        let function = location.function.as_deref().unwrap_or_default();
+        is_of_pool(location) && TEAMS.iter().any(|begin| function.starts_with(begin))
+    };
+    frames.first().and_then(|first| first.location.known()).is_some_and(is_of_pool)
+        && trusted.any(|frame| frame.location.known().is_some_and(begins))
 }
 
 fn is_in_allocator(thread: &Thread) -> bool {

@@ -135,6 +135,15 @@ fn a_thread_of_a_pool_dies_of_its_masters_work() {
     let masters = [runs(MASTER), runs(MASTER)];
     let race = judged(&[died(SEGV, HELPER, &masters), died(ABORT, PUSH, &masters)], None).unwrap();
     assert_eq!(race.culprit.unwrap().module, "libshared.so");
+    // One that waits for its own team is in the midst of its work; one that waits for a lock is not.
+    const LEADS: Frames<'_> = &[
+        ("libgomp.so.1", "wait"),
+        ("libgomp.so.1", "GOMP_parallel"),
+        ("libshared.so", "run"),
+        ("app", "work"),
+    ];
+    assert!(judged(&two(&[waits(LEADS)]), None).is_some());
+    assert_eq!(judged(&two(&[waits(MASTER)]), None), None);
     // The pool that waits in OpenMP's runtime is nobody's.
     let idle: Frames<'_> = &[("libgomp.so.1", "loop"), ("libc.so.6", "start")];
     let alone = [runs(idle), runs(idle)];
