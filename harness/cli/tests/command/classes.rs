@@ -162,7 +162,8 @@ fn jumps() {
         told("poison-call", "non-canonical-address", "non-canonical-address", "poison_call"),
         told("data-call", "wild-jump", "wild-jump", ""),
         told("unloaded-call", "code-unloaded", "code-unloaded", "unloaded_call"),
-        told("hole-call", "unknown", NONE, "hole_call"),
+        // The same without a look in time at the code that was there.
+        told("hole-call", "wild-jump", "unmapped-call", "hole_call"),
         told("wild-return", "wild-jump", "wild-return", "wild_return"),
         told("zero-return", "wild-jump", "null-return", ""),
     ]);

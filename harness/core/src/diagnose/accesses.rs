@@ -281,6 +281,16 @@ fn is_link_of_heap(facts: &Facts<'_>, value: u64) -> bool {
         && crash.heap.ranges.iter().any(|heap| (heap.start >> 12..heap.end >> 12).contains(&value))
 }
 
+/// Nothing is mapped there, whatever lies near.
+pub(crate) fn is_in_hole(facts: &Facts<'_>) -> Option<Seen> {
+    let address = facts.address()?;
+    facts
+        .map()?
+        .inside
+        .is_none()
+        .then(|| line("maps", format!("nothing is mapped at {address:#x}")))
+}
+
 /// A jump to what is mapped but no code, or far from everything.
 pub(crate) fn is_no_code(facts: &Facts<'_>) -> Option<Seen> {
     match facts.inside() {

@@ -181,6 +181,17 @@ pub const CRASH_RULES: &[Rule] = &[
         ],
     },
     Rule {
+        name: "unmapped-call",
+        class: "wild-jump",
+        text: "a function was called where nothing is mapped: its code is gone, or never was there",
+        signs: &[
+            sign("at-pc", signs::is_at_pc),
+            sign("in-hole", accesses::is_in_hole),
+            sign("called", accesses::was_called),
+            sign("segv", signs::is_segv),
+        ],
+    },
+    Rule {
         name: "wild-return",
         class: "wild-jump",
         text: "a return address on the stack was overwritten",

@@ -70,6 +70,31 @@ fn null_return() -> RuleCases {
     }
 }
 
+/// Between two libraries: it may have held code.
+const HOLE: u64 = 0x7f10_0001_0000;
+
+fn unmapped_call() -> RuleCases {
+    let called = |signal, code, found_by| jump(signal, code, HOLE + 0x40, found_by);
+    let call = || called(SEGV, 1, FoundBy::ReturnAddress);
+    RuleCases {
+        rule: "unmapped-call",
+        fires: crashed(call()),
+        twins: vec![
+            // Data there was used by what had just been called.
+            crashed(change(call(), |crash| set_pc(crash, PC))),
+            // Something is there by now, and may be executed.
+            crashed(change(call(), |crash| {
+                if let Fact::Known(map) = &mut crash.address_map {
+                    map.inside = Some(mapping(HOLE, HOLE + 0x1000, "r-xp", "/x"));
+                }
+            })),
+            // A return address that was overwritten.
+            crashed(called(SEGV, 1, FoundBy::Scan)),
+            crashed(called(BUS, 2, FoundBy::ReturnAddress)),
+        ],
+    }
+}
+
 /// mov 0x30000(%rdi),%eax, and the same with an index.
 const FAR_MEMBER: [u8; 6] = [0x8b, 0x87, 0, 0, 0x03, 0];
 const FAR_ELEMENT: [u8; 7] = [0x8b, 0x84, 0x37, 0, 0, 0x03, 0];
@@ -336,6 +361,7 @@ pub(crate) fn cases() -> Vec<RuleCases> {
         unmapped_memory(),
         freed_block(),
         null_call(),
+        unmapped_call(),
         null_return(),
         null_member(),
         wild_return(),
@@ -384,4 +410,16 @@ fn what_the_instruction_did_is_evidence() {
     let finding = crashed(with(fault(SEGV, 1, 0x18), &LOAD, &[(RDI, 0x18)])).finding();
     let told = |text: &str| finding.evidence.iter().any(|line| line.text.contains(text));
     assert!(told("a read of 8 bytes at 0x18 through rdi = 0x18"), "{:?}", finding.evidence);
+}
+
+/// Whether somebody looked in time while the code was there, tells the class and no identity.
+#[test]
+fn code_that_was_seen_is_told_from_a_hole() {
+    let hole = jump(SEGV, 1, HOLE + 0x40, FoundBy::ReturnAddress);
+    let seen = crashed(change(hole.clone(), |crash| {
+        crash.former = Some(mapping(HOLE, HOLE + 0x1000, "r-xp", "/opt/libplugin.so"));
+    }));
+    let (hole, seen) = (crashed(hole).finding(), seen.finding());
+    assert_eq!((hole.class.as_str(), seen.class.as_str()), ("wild-jump", "code-unloaded"));
+    assert_eq!(hole.signature, seen.signature);
 }
