@@ -221,11 +221,11 @@ fn aborts() {
     check_all(&ABORTS);
     check_all(&[
         told("plain-abort", "explicit-abort", "explicit-abort", "plain_abort"),
-        told("raise-abort", "self-kill", "self-kill", "raise_abort"),
+        told("raise-abort", "explicit-abort", "raised-abort", "raise_abort"),
         told("said-assertion", "assertion", "assertion", "said_assertion"),
         told("old-assertion", "explicit-abort", "explicit-abort", "old_assertion"),
         // A runtime's line, and the signal by another way than a runtime's.
-        told("logged-terminate", "self-kill", "self-kill", "logged_terminate"),
+        told("logged-terminate", "explicit-abort", "raised-abort", "logged_terminate"),
         // A runtime's line, printed by a program that aborts by itself.
         told("abort-with-text", "explicit-abort", "explicit-abort", "abort_with_text"),
     ]);
@@ -237,7 +237,7 @@ fn unread_aborts() {
     let program = program.to_str().unwrap();
     let text = "exec \"$0\" \"$1\" 2> /dev/null";
     let said = told("said-assertion", "explicit-abort", "explicit-abort", "said_assertion");
-    let raised = told("raise-abort", "self-kill", "self-kill", "raise_abort");
+    let raised = told("raise-abort", "explicit-abort", "raised-abort", "raise_abort");
     for case in ABORTS.iter().chain([&said, &raised]) {
         let unread = finding(&workshop, &["sh", "-c", text, program, case.way]);
         assert_eq!(unread["output_tail"], Value::Null, "{}", case.way);
@@ -252,7 +252,7 @@ fn handled_aborts() {
     let (workshop, program) = (Workshop::new(), deaths());
     let program = program.to_str().unwrap();
     let thread = told("drop-thread", "thread-not-joined", "thread-not-joined", "drop_thread");
-    let raised = told("raise-abort", "self-kill", "self-kill", "raise_abort");
+    let raised = told("raise-abort", "explicit-abort", "raised-abort", "raise_abort");
     for case in ABORTS.iter().chain([&thread, &raised]) {
         let plain = finding(&workshop, &[program, case.way]);
         for how in ["at-once", "returned"] {

@@ -221,13 +221,11 @@ pub(crate) fn calls_abort(facts: &Facts<'_>) -> Option<Seen> {
     called.then(|| line("stack", "the program called abort() itself".to_owned()))
 }
 
-/// Not by `abort`: nothing on the stack is called so, and no handler speaks for another signal.
-pub(crate) fn is_no_abort(facts: &Facts<'_>) -> Option<Seen> {
-    if facts.signal()? != signals::SIGABRT {
-        return Some(Seen::Told);
-    }
+/// Sent by `raise`, `pthread_kill` or `kill`: nothing on the stack is called `abort`, and no handler
+/// speaks for another signal.
+pub(crate) fn raises(facts: &Facts<'_>) -> Option<Seen> {
     let is_handlers = own_frames(facts).iter().any(|frame| frame.signal_trampoline);
-    let no_abort = aborter(facts) == Aborter::Nobody && !is_handlers;
-    (no_abort || (facts.code()? == signals::SI_USER && aborter(facts) == Aborter::Unseen))
+    let is_raised = aborter(facts) == Aborter::Nobody && !is_handlers;
+    (is_raised || (facts.code()? == signals::SI_USER && aborter(facts) == Aborter::Unseen))
         .then(|| line("stack", "it was not abort() that sent it".to_owned()))
 }

@@ -331,13 +331,19 @@ pub const CRASH_RULES: &[Rule] = &[
         ],
     },
     Rule {
+        name: "raised-abort",
+        class: "explicit-abort",
+        text: "the program sent SIGABRT to itself, as abort() does",
+        signs: &[sign("raised", calls::raises), SELF_ABORT, FROM_ITSELF],
+    },
+    Rule {
         name: "self-kill",
         class: "self-kill",
         text: "the process sent the signal to itself",
         signs: &[
             FROM_ITSELF,
             sign("sent", signs::is_sent),
-            sign("no-abort", calls::is_no_abort),
+            sign("no-abort", signs::is_no_abort),
             sign("no-kernels", signs::is_no_kernels),
         ],
     },

@@ -45,6 +45,11 @@ pub(crate) fn is_abort(facts: &Facts<'_>) -> Option<Seen> {
     signal_is(facts, signals::SIGABRT)
 }
 
+/// With SIGABRT, a process ends itself for a fault that it found.
+pub(crate) fn is_no_abort(facts: &Facts<'_>) -> Option<Seen> {
+    (facts.signal()? != signals::SIGABRT).then_some(Seen::Told)
+}
+
 pub(crate) fn is_fpe(facts: &Facts<'_>) -> Option<Seen> {
     signal_is(facts, signals::SIGFPE)
 }

@@ -84,7 +84,7 @@ fn a_runtimes_line_counts_only_where_a_runtime_may_have_aborted() {
     let line = "terminate called after throwing an instance of 'int'";
     let raised = [("libc.so.6", "raise"), ("libengine.so", "engine::give_up()")];
     let case = crashed(with_stack(sent(ABRT, -6, CHILD), &raised)).saying(line);
-    assert_eq!(class(&case), "self-kill");
+    assert_eq!(case.finding().likely_cause.unwrap().rule, "raised-abort");
     let by_runtime = crashed(aborted(&[("libstdc++.so.6", "std::terminate()")])).saying(line);
     assert_eq!(class(&by_runtime), "uncaught-exception");
 }
@@ -142,7 +142,7 @@ fn a_handler_that_lets_an_abort_through_changes_nothing() {
         (aborted(&[("libc.so.6", "__assert_fail")]), "assertion"),
         (aborted(&throws), "uncaught-exception"),
         (aborted(&[("libstdc++.so.6", "__cxa_pure_virtual")]), "pure-virtual-call"),
-        (with_stack(sent(ABRT, -6, CHILD), &raised), "self-kill"),
+        (with_stack(sent(ABRT, -6, CHILD), &raised), "explicit-abort"),
     ] {
         let without = crashed(crash.clone()).finding();
         assert_eq!(without.class, told);

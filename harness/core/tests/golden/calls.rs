@@ -140,7 +140,27 @@ fn a_null_pointer_on_the_way_out_is_one() {
     assert!(finding.evidence.iter().any(told), "{:?}", finding.evidence);
 }
 
-fn self_kill_by_abort() -> RuleCases {
+const RAISED: [(&str, &str); 2] =
+    [("libc.so.6", "raise"), ("libengine.so", "engine::Session::step(int)")];
+
+fn raised_abort() -> RuleCases {
+    let raised =
+        |signal, sender, frames: &[_]| crashed(with_stack(sent(signal, -6, sender), frames));
+    RuleCases {
+        rule: "raised-abort",
+        fires: raised(ABRT, CHILD, &RAISED),
+        twins: vec![
+            // A runtime ends the process, for a reason that nobody read.
+            crashed(aborted(&[TERMINATE])),
+            raised(TERM, CHILD, &RAISED),
+            raised(ABRT, 9999, &RAISED),
+            // Nobody could walk the stack: it may have been abort().
+            crashed(sent(ABRT, -6, CHILD)),
+        ],
+    }
+}
+
+fn self_kill() -> RuleCases {
     RuleCases {
         rule: "self-kill",
         fires: crashed(sent(TERM, 0, CHILD)),
@@ -148,6 +168,7 @@ fn self_kill_by_abort() -> RuleCases {
             crashed(sent(TERM, 0, 9999)),
             crashed(sent(TERM, 1, CHILD)),
             crashed(aborted(&[])),
+            crashed(with_stack(sent(ABRT, -6, CHILD), &RAISED)),
             // Behind the limit of a file's size, the kernel signs with the writer's name.
             crashed(sent(XFSZ, 0, CHILD)),
         ],
@@ -155,7 +176,7 @@ fn self_kill_by_abort() -> RuleCases {
 }
 
 pub(crate) fn cases() -> Vec<RuleCases> {
-    vec![thread_not_joined(), use_after_destruction(), self_kill_by_abort()]
+    vec![thread_not_joined(), use_after_destruction(), raised_abort(), self_kill()]
 }
 
 #[test]
