@@ -120,6 +120,9 @@ fn tell(command: &CommandReport, args: &ExecArgs, presenter: &Presenter) {
         };
         presenter.page(&render_finding(&view, presenter.context()));
     }
+    if command.kept().any(|run| run.kill.is_some_and(|kill| kill.by_itself)) {
+        presenter.note("the command sent SIGKILL to itself, which is no finding");
+    }
     for line in &command.leftovers {
         presenter.note(line);
     }

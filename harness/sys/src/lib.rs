@@ -52,5 +52,5 @@ pub use recorder_file::RecorderFile;
 pub use scratch::Scratch;
 pub use socket::{Received, SeqSocket, StreamSocket, seq_pair, stream_pair};
 pub use spawn::{Command, spawn};
-pub use trace::{TraceRegisters, Tracee};
+pub use trace::{SystemCall, TraceRegisters, Tracee};
 pub use wait::{Stop, WaitEvent, wait_any, wait_one};

@@ -135,6 +135,23 @@ pub fn pending_signals(pid: i32) -> u64 {
     mask("SigPnd:") | mask("ShdPnd:")
 }
 
+/// The ids of a thread and of its process as both know them, which differ from ours where they live
+/// in a namespace of their own; none of a thread that is gone.
+#[must_use]
+pub fn own_ids(tid: i32) -> Vec<i32> {
+    let text = read_text(&format!("/proc/{tid}/status")).unwrap_or_default();
+    let lines =
+        text.lines().filter(|line| line.starts_with("NStgid:") || line.starts_with("NSpid:"));
+    lines.filter_map(|line| line.split_ascii_whitespace().next_back()?.parse().ok()).collect()
+}
+
+/// The process that a descriptor of a thread stands for (pidfd_open(2)).
+#[must_use]
+pub fn process_of_descriptor(tid: i32, descriptor: i32) -> Option<i32> {
+    let text = read_text(&format!("/proc/{tid}/fdinfo/{descriptor}")).ok()?;
+    text.lines().find_map(|line| line.strip_prefix("Pid:"))?.trim().parse().ok()
+}
+
 fn parse_masks(text: &str) -> Option<SignalMasks> {
     let field = |name: &str| {
         text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
@@ -337,6 +354,15 @@ mod tests {
         let stat = parse_stat(line).unwrap();
         assert_eq!((stat.name.as_str(), stat.state, stat.parent), ("a) (b", 'S', 1));
         assert_eq!((stat.group, stat.session, stat.start_time), (2, 3, 4242));
+    }
+
+    #[test]
+    fn this_process_knows_its_id() {
+        let own = i32::try_from(std::process::id()).unwrap();
+        assert!(own_ids(own).contains(&own), "{:?}", own_ids(own));
+        assert_eq!(own_ids(i32::MAX), []);
+        let file = std::fs::File::open("/proc/self/exe").unwrap();
+        assert_eq!(process_of_descriptor(own, std::os::fd::AsRawFd::as_raw_fd(&file)), None);
     }
 
     #[test]

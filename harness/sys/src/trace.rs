@@ -25,6 +25,17 @@ pub struct TraceRegisters {
     pub general: [u64; 14],
 }
 
+/// The system call that a thread is in, or comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SystemCall {
+    /// Its number (x86-64); -1: none.
+    pub number: i64,
+    /// Its first four arguments; a call does not change them.
+    pub arguments: [u64; 4],
+    /// What it returns, once it does: a negative errno, or its answer.
+    pub result: i64,
+}
+
 impl Tracee {
     /// The thread with this id.
     #[must_use]
@@ -140,6 +151,19 @@ impl Tracee {
                 r.rax, r.rbx, r.rcx, r.rdx, r.rsi, r.rdi, r.r8, r.r9, r.r10, r.r11, r.r12, r.r13,
                 r.r14, r.r15,
             ],
+        })
+    }
+
+    /// The system call that the thread is in.
+    ///
+    /// # Errors
+    /// It is gone or not stopped (ESRCH).
+    pub fn system_call(self) -> Result<SystemCall, SysError> {
+        let r = ptrace::getregs(self.tid).named("ptrace(GETREGS)")?;
+        Ok(SystemCall {
+            number: r.orig_rax.cast_signed(),
+            arguments: [r.rdi, r.rsi, r.rdx, r.r10],
+            result: r.rax.cast_signed(),
         })
     }
 

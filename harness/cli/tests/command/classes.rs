@@ -17,6 +17,7 @@ pub(crate) const CASES: &[Case] = &[
     ("class-of-accesses-to-memory", memory),
     ("class-of-jumps", jumps),
     ("class-of-instructions-and-calls", instructions),
+    ("class-of-kills", kills),
     ("class-of-freed-memory", freed),
     ("class-of-aborts", aborts),
     ("class-of-aborts-that-nobody-can-read", unread_aborts),
@@ -189,6 +190,26 @@ fn instructions() {
     assert!(evidence["evidence"].to_string().contains("RLIMIT_FSIZE is 4096 bytes"));
     let evidence = finding(&Workshop::new(), &[deaths().to_str().unwrap(), "seccomp-kill"]);
     assert!(evidence["evidence"].to_string().contains("forbids getppid"), "{evidence:#}");
+}
+
+/// Who ends itself meant to; who is ended by another, did not.
+fn kills() {
+    let (workshop, program) = (Workshop::new(), deaths());
+    for way in ["kill-9", "kill-9-queued", "kill-9-by-descriptor", "kill-9-by-thread"] {
+        let done = workshop.run(&["exec", "--", program.to_str().unwrap(), way]);
+        let note = "note: the command sent SIGKILL to itself, which is no finding\n";
+        assert_eq!((done.status, done.stderr.as_str()), (137, note), "{way}");
+    }
+    let killed = told("", "external-kill", "killed", "");
+    for text in [
+        "sh -c 'kill -KILL $PPID'; sleep 120",
+        // It is in a call that has sent a signal to itself: another one.
+        "(until grep -q 'State:.[Tt]' /proc/$$/status; do sleep 0.01; done; kill -KILL $$) & kill -STOP $$",
+    ] {
+        let finding = finding(&workshop, &["sh", "-c", text]);
+        check(&finding, &killed);
+        assert_eq!((&finding["status"], &finding["code"]), (&"SIGKILL".into(), &"C108".into()));
+    }
 }
 
 fn freed() {

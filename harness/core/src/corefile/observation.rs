@@ -81,6 +81,7 @@ pub fn read_core(path: &Path, program: Option<&Path>) -> Result<Observation, Cor
         stall: None,
         births: Vec::new(),
         asked_to_end: Vec::new(),
+        kill: None,
         recorder: Fact::Unavailable(NO_HOST.to_owned()),
         census: Fact::Unavailable("a core file does not tell what its process held".to_owned()),
         descendants: Vec::new(),

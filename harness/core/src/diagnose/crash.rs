@@ -110,7 +110,7 @@ fn is_ordinary(crash: &Crash, observation: &Observation, steps: &Steps<'_>) -> b
 }
 
 /// A command that somebody else asked to end, or whose reader has gone: its user or its shell
-/// meant it. What it sends to itself, nobody else asked for.
+/// meant it. What it sends to itself, nobody else asked for, unless nothing can be learned of it.
 fn is_wanted(signal: i32, crash: Option<&Crash>, observation: &Observation) -> bool {
     // A handler that has cleaned up ends its process by the signal that it handled.
     let was_asked = observation.asked_to_end.contains(&signal);
@@ -123,6 +123,8 @@ fn is_wanted(signal: i32, crash: Option<&Crash>, observation: &Observation) -> b
         signals::SIGINT | signals::SIGTERM | signals::SIGHUP | signals::SIGQUIT => {
             was_asked || !sends_itself
         }
+        // It meant to end so.
+        signals::SIGKILL => observation.kill.is_some_and(|kill| kill.by_itself),
         _ => false,
     }
 }
@@ -218,14 +220,24 @@ fn uncaptured(observation: &Observation, signal: i32, context: &Context<'_>) -> 
     let phase = phase(at_exit, step.as_ref(), &steps);
     let name = signal_name(signal);
     let title = format!("the child died of {name}{}", place_of(&steps, step.as_ref(), at_exit));
-    let mut finding = new_finding(Code::of_death(signal, at_exit), "unknown", phase, title);
+    let facts = Facts { crash: None, ..Facts::new(observation, context) };
+    let decision = decide(CRASH_RULES, &facts);
+    let class = decision.as_ref().map_or("unknown", |decision| decision.class);
+    let mut finding = new_finding(Code::of_death(signal, at_exit), class, phase, title);
     if !at_exit {
         finding.status.clone_from(&name);
     }
-    finding.evidence = vec![
-        evidence("wait status", format!("{name} ended the child")),
-        evidence("supervisor", "the death was not captured: no thread, no registers".to_owned()),
-    ];
+    finding.evidence = vec![evidence("wait status", format!("{name} ended the child"))];
+    match decision {
+        Some(decision) => {
+            finding.likely_cause = Some(decision.cause);
+            finding.evidence.extend(decision.evidence);
+        }
+        None => {
+            let text = "the death was not captured: no thread, no registers";
+            finding.evidence.push(evidence("supervisor", text.to_owned()));
+        }
+    }
     finding.signal = Some(name);
     finding.step = step;
     seal(finding, &in_flight, &steps)

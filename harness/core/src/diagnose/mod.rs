@@ -21,6 +21,7 @@ mod growth;
 mod handlers;
 mod hang;
 mod instruction;
+mod kills;
 mod leaks;
 mod leaving;
 mod ledger;

@@ -6,7 +6,7 @@
 //! Deliberately absent: what the facts are (`signs.rs`, `texts.rs`).
 
 use super::rule::{Rule, Sign};
-use super::{accesses, calls, growth, leaving, signs, stuck, texts};
+use super::{accesses, calls, growth, kills, leaving, signs, stuck, texts};
 
 const fn sign(name: &'static str, holds: super::rule::Question) -> Sign {
     Sign { name, holds }
@@ -352,6 +352,22 @@ pub const CRASH_RULES: &[Rule] = &[
         class: "external-kill",
         text: "a process outside of the run sent the signal",
         signs: &[sign("from-outside", signs::is_from_outside), sign("sent", signs::is_sent)],
+    },
+    Rule {
+        name: "oom-kill",
+        class: "oom-kill",
+        text: "the kernel ended the process: its control group had no memory left",
+        signs: &[
+            sign("counted", kills::is_counted),
+            sign("by-another", kills::is_by_another),
+            sign("killed", kills::is_killed),
+        ],
+    },
+    Rule {
+        name: "killed",
+        class: "external-kill",
+        text: "SIGKILL came from outside of the process: from another one, or from the kernel",
+        signs: &[sign("by-another", kills::is_by_another), sign("killed", kills::is_killed)],
     },
     Rule {
         name: "divide-error",

@@ -15,6 +15,7 @@ pub(crate) fn bare_observation() -> Observation {
         ending: Ending::Exited(0),
         crash: None,
         asked_to_end: Vec::new(),
+        kill: None,
         more_crashes: Vec::new(),
         handler_reports: Vec::new(),
         stall: None,

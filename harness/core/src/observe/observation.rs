@@ -83,6 +83,9 @@ pub struct Observation {
     /// they first came.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub asked_to_end: Vec<i32>,
+    /// What was seen of the last moments of a command whose end SIGKILL is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kill: Option<Kill>,
     /// What the recorder tells.
     pub recorder: Fact<Recorded>,
     /// What the processes held at step borders.
@@ -173,6 +176,16 @@ pub struct Crash {
     /// How long the thread was held to be looked at, nanoseconds; 0 where nobody held it.
     #[serde(default)]
     pub held_ns: u64,
+}
+
+/// The last moments of a process that SIGKILL ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kill {
+    /// One of its threads was in the call that sent the signal to its own process.
+    pub by_itself: bool,
+    /// Processes of its control group that the kernel ended for want of memory during the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub out_of_memory: Option<u64>,
 }
 
 /// A soft limit of a process.

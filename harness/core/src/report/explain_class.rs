@@ -115,8 +115,14 @@ const CLASSES: &[Class] = &[
     ("self-kill", "The process sent the signal to itself.", CALLER),
     (
         "external-kill",
-        "A process that does not belong to the run sent the signal.",
-        "Look at the sender in the evidence.",
+        "Another process sent the signal, or (SIGKILL) the kernel.",
+        "Look at the sender in the evidence. SIGKILL names none: look at time limits, memory limits \
+         and watchdogs, and at the kernel's log.",
+    ),
+    (
+        "oom-kill",
+        "The kernel ended the process because its control group had no memory left.",
+        "Raise the group's limit, or find what takes the memory: `--runs` with smaller inputs.",
     ),
     (
         "seccomp",

@@ -18,6 +18,7 @@ use hotfire_sys::{
     stop_this_process, wait_one, written_file,
 };
 
+use super::kills::CountedBefore;
 use super::output::Collector;
 use super::protocol::{HostProgram, Job};
 use super::reports::written_since;
@@ -213,6 +214,7 @@ fn between(stream: &impl AsFd) -> Result<(Option<OwnedFd>, Collector), SysError>
 impl Supervisor {
     fn begin_command(&mut self, mut run: Run, pid: i32) {
         run.root = Some(pid);
+        run.counted_before = CountedBefore::now();
         self.tasks.add_process(pid, Role::Root);
         self.run = Some(run);
     }

@@ -14,6 +14,7 @@ mod former;
 mod halt;
 mod heap;
 mod interpreter;
+mod kills;
 mod locks;
 mod looks;
 mod nursery;

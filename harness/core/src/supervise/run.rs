@@ -13,12 +13,13 @@ use super::command::Met;
 use super::convert::{fetch, recorded};
 use super::first_chance::Chance;
 use super::former::Former;
+use super::kills::CountedBefore;
 use super::output::Collector;
 use super::protocol::Job;
 use super::stall::Sampler;
 use crate::observe::{
-    Crash, Descendant, DescendantEnd, Ending, Fact, ForkRecord, HandlerReport, LaunchMode, NO_HOST,
-    Observation, Output, Stall,
+    Crash, Descendant, DescendantEnd, Ending, Fact, ForkRecord, HandlerReport, Kill, LaunchMode,
+    NO_HOST, Observation, Output, Stall,
 };
 
 /// Deaths of further processes that are kept.
@@ -43,6 +44,9 @@ pub(super) struct Run {
     pub(super) crash: Option<Crash>,
     /// Signals by which others asked the child to end, and which it handles.
     pub(super) asked_to_end: Vec<i32>,
+    /// What its last moments told, where SIGKILL ends the command.
+    pub(super) kill: Option<Kill>,
+    pub(super) counted_before: Option<CountedBefore>,
     /// Signals that others sent to the command, as it got them.
     pub(super) met: Vec<Met>,
     pub(super) more_crashes: Vec<Crash>,
@@ -108,6 +112,8 @@ impl Run {
             has_program: false,
             crash: None,
             asked_to_end: Vec::new(),
+            kill: None,
+            counted_before: None,
             met: Vec::new(),
             more_crashes: Vec::new(),
             handler_reports: Vec::new(),
@@ -233,6 +239,7 @@ impl Run {
             ending,
             crash: self.crash,
             asked_to_end: self.asked_to_end,
+            kill: self.kill,
             more_crashes: self.more_crashes,
             handler_reports: self.handler_reports,
             stall: self.stall,
@@ -294,6 +301,7 @@ pub(crate) fn not_started(job: &Job, ending: Ending) -> Observation {
         ending,
         crash: None,
         asked_to_end: Vec::new(),
+        kill: None,
         more_crashes: Vec::new(),
         handler_reports: Vec::new(),
         stall: None,

@@ -368,6 +368,7 @@ impl Supervisor {
     fn on_exiting(&mut self, tid: i32) {
         self.note_undelivered(tid);
         self.note_end(tid);
+        self.note_kill(tid);
         if let Some(Role::Descendant(index)) = self.tasks.role(tid)
             && let Some(run) = &mut self.run
             && !run.ending

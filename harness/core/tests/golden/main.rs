@@ -18,6 +18,7 @@ mod ci;
 mod findings;
 mod gate;
 mod hangs;
+mod kills;
 mod leaks;
 mod races;
 mod reports;

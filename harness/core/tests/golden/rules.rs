@@ -379,6 +379,7 @@ fn all_cases() -> Vec<RuleCases> {
     cases.extend(senders());
     cases.extend(crate::calls::cases());
     cases.extend(crate::accesses::cases());
+    cases.extend(crate::kills::cases());
     cases.extend(crate::leaks::cases());
     cases.extend(crate::hangs::cases());
     cases.extend(crate::births::cases());

@@ -34,16 +34,44 @@ struct Mount {
 pub fn cgroups() -> Result<Cgroups, SysError> {
     let mounts = parse_mounts(&text("/proc/self/mounts")?);
     let own = text("/proc/self/cgroup").unwrap_or_default();
-    let is_2 = |mount: &&Mount| mount.controllers.is_empty();
-    let of_memory = |mount: &&Mount| mount.controllers.iter().any(|name| name == "memory");
-    // Where both are mounted, version 1 has the controllers.
-    let useful = mounts.iter().find(of_memory).or_else(|| mounts.iter().find(is_2));
     let missing = SysError::new("find(cgroup)", Errno::ENOENT);
     Ok(Cgroups {
         version_1: mounts.iter().any(|mount| !mount.controllers.is_empty()),
         version_2: mounts.iter().any(|mount| mount.controllers.is_empty()),
-        creatable: useful.ok_or(missing).and_then(|mount| try_below(&own_folder(mount, &own))),
+        creatable: useful(&mounts)
+            .ok_or(missing)
+            .and_then(|mount| try_below(&own_folder(mount, &own))),
     })
+}
+
+/// The control group whose memory limit holds for a process.
+#[must_use]
+pub fn memory_group(pid: i32) -> Option<PathBuf> {
+    let mounts = parse_mounts(&text("/proc/self/mounts").ok()?);
+    let own = text(&format!("/proc/{pid}/cgroup")).ok()?;
+    useful(&mounts).map(|mount| own_folder(mount, &own))
+}
+
+/// How many of the group's processes the kernel has ended for want of memory; of version 2 with
+/// those of the groups below (Documentation/admin-guide/cgroup-v2.rst, cgroup-v1/memory.rst).
+#[must_use]
+pub fn out_of_memory_kills(group: &Path) -> Option<u64> {
+    let files = ["memory.events", "memory.oom_control"];
+    files.iter().find_map(|file| parse_kills(&std::fs::read_to_string(group.join(file)).ok()?))
+}
+
+fn parse_kills(text: &str) -> Option<u64> {
+    let count = text.lines().find_map(|line| line.strip_prefix("oom_kill "))?;
+    count.trim().parse().ok()
+}
+
+/// Where both versions are mounted, version 1 has the controllers.
+fn useful(mounts: &[Mount]) -> Option<&Mount> {
+    let of_memory = |mount: &&Mount| mount.controllers.iter().any(|name| name == "memory");
+    mounts
+        .iter()
+        .find(of_memory)
+        .or_else(|| mounts.iter().find(|mount| mount.controllers.is_empty()))
 }
 
 fn parse_mounts(text: &str) -> Vec<Mount> {
@@ -121,6 +149,21 @@ cgroup2 /sys/fs/cgroup/unified cgroup2 rw,nsdelegate 0 0
         // Outside of what is mounted here.
         let outside = "4:memory:/nowhere-at-all\n";
         assert_eq!(own_folder(&mount(&["memory"]), outside), here.parent().unwrap());
+    }
+
+    #[test]
+    fn processes_that_were_ended_are_counted_in_both_versions() {
+        let folder = std::env::temp_dir().join(format!("cgroup-count-{}", std::process::id()));
+        std::fs::create_dir(&folder).unwrap();
+        assert_eq!(out_of_memory_kills(&folder), None);
+        let version_1 = "oom_kill_disable 0\nunder_oom 0\noom_kill 3\n";
+        std::fs::write(folder.join("memory.oom_control"), version_1).unwrap();
+        assert_eq!(out_of_memory_kills(&folder), Some(3));
+        let version_2 = "low 0\nhigh 0\nmax 9\noom 2\noom_kill 1\noom_group_kill 0\n";
+        std::fs::write(folder.join("memory.events"), version_2).unwrap();
+        assert_eq!(out_of_memory_kills(&folder), Some(1));
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(parse_kills("oom 2\noom_kill many\n"), None);
     }
 
     #[test]

@@ -6,7 +6,7 @@ mod cgroups;
 mod facts;
 mod trials;
 
-pub use cgroups::{Cgroups, cgroups};
+pub use cgroups::{Cgroups, cgroups, memory_group, out_of_memory_kills};
 pub use facts::{Facts, Rights, facts};
 pub use trials::{
     children_are_listed, find_program, memory_files_can_be_sealed, tracing_works, writable,
