@@ -251,9 +251,10 @@ pub(crate) struct ExecArgs {
     /// What becomes of processes that outlive the command
     #[arg(long, value_enum, default_value_t = LeftoversArg::Allow)]
     pub(crate) leftovers: LeftoversArg,
-    /// How long they may take to end by themselves, e.g. 1s
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "300ms")]
-    pub(crate) grace: u64,
+    /// How long they may take to end by themselves, e.g. 1s [default: 300ms, and 5s where they are
+    /// to be ended]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub(crate) grace: Option<u64>,
     /// Off: without ptrace, for leak checkers and programs that trace themselves; then a death
     /// shows no registers or threads
     #[arg(long, value_enum, default_value_t = Trace::On)]

@@ -38,7 +38,7 @@ pub(crate) fn exec(args: &ExecArgs, presenter: &mut Presenter) -> Result<u8, Cli
         words: args.command.clone(),
         search_path: std::env::var_os("PATH"),
         timeout_ms: args.timeout,
-        grace_ms: args.grace,
+        grace_ms: grace_ms(args),
         keeps_leftovers: args.leftovers == LeftoversArg::Allow,
         traced: args.trace == Trace::On,
     };
@@ -62,6 +62,15 @@ pub(crate) fn exec(args: &ExecArgs, presenter: &mut Presenter) -> Result<u8, Cli
         end_by_interrupt();
     }
     Ok(status)
+}
+
+/// Helpers that clean up behind their program end by themselves, but not at once: whoever would end
+/// them waits for longer. That takes time only where something is left.
+fn grace_ms(args: &ExecArgs) -> u64 {
+    args.grace.unwrap_or(match args.leftovers {
+        LeftoversArg::Allow => 300,
+        LeftoversArg::Fail | LeftoversArg::Kill => 5_000,
+    })
 }
 
 /// A shell that was interrupted, too, ends its loop only when its child died of the interrupt.
@@ -178,9 +187,12 @@ fn reproduce(args: &ExecArgs) -> String {
     let trace = if args.trace == Trace::Off { " --trace off" } else { "" };
     let timeout = args.timeout.map(|ms| format!(" --timeout {ms}ms")).unwrap_or_default();
     let leftovers = match args.leftovers {
-        LeftoversArg::Allow => String::new(),
-        LeftoversArg::Fail => format!(" --leftovers fail --grace {}ms", args.grace),
-        LeftoversArg::Kill => format!(" --leftovers kill --grace {}ms", args.grace),
+        LeftoversArg::Allow => "",
+        LeftoversArg::Fail => " --leftovers fail",
+        LeftoversArg::Kill => " --leftovers kill",
     };
-    format!("hotfire exec{timeout}{runs}{leftovers}{trace} -- {}", shell_command(args))
+    let is_theirs = args.leftovers != LeftoversArg::Allow;
+    let grace = args.grace.filter(|_| is_theirs).map(|ms| format!(" --grace {ms}ms"));
+    let grace = grace.unwrap_or_default();
+    format!("hotfire exec{timeout}{runs}{leftovers}{grace}{trace} -- {}", shell_command(args))
 }

@@ -20,6 +20,7 @@ pub(crate) const CASES: &[Case] = &[
     ("exec-hands-on-a-closed-reader", closed_reader),
     ("exec-lets-a-daemon-live", daemon_lives),
     ("exec-ends-or-fails-leftovers-when-asked", leftovers),
+    ("exec-lets-leftovers-clean-up", clean_up),
     ("exec-ends-a-command-at-its-time-limit", time_limit),
     ("exec-passes-signals-on", signals),
     ("exec-keeps-descriptors-folder-and-environment", inheritance),
@@ -265,6 +266,32 @@ fn leftovers() {
         let again = "hotfire exec --leftovers fail --grace 50ms -- sh";
         assert_eq!(done.stderr.contains(again), what == "fail", "{}", done.stderr);
         std::fs::remove_file(workshop.path("daemon.pid")).unwrap();
+    }
+}
+
+/// A helper that outlives its program to clean up behind it: by itself, or when it is asked to.
+fn clean_up() {
+    let helper = |text: &str| {
+        let ready = "until test -e ready; do sleep 0.01; done";
+        format!("touch rest; setsid sh -c '{text}' < /dev/null > /dev/null 2>&1 & {ready}")
+    };
+    let by_itself = helper("touch ready; sleep 1; rm rest");
+    let when_asked =
+        helper("trap \"rm rest; exit\" TERM; touch ready; while :; do sleep 0.05; done");
+    let deaf = helper("trap \"\" TERM; touch ready; while :; do sleep 0.05; done");
+    for (text, flags, status, cleans) in [
+        (&by_itself, &["--leftovers", "fail"][..], 0, true),
+        (&by_itself, &["--leftovers", "fail", "--grace", "50ms"], 100, false),
+        (&when_asked, &["--leftovers", "fail", "--grace", "50ms"], 100, true),
+        (&when_asked, &["--leftovers", "kill", "--grace", "50ms"], 0, true),
+        (&deaf, &["--leftovers", "fail", "--grace", "50ms"], 100, false),
+    ] {
+        let workshop = Workshop::new();
+        let done = workshop.run(&script(flags, text));
+        assert_eq!(done.status, status, "{text} {flags:?}: {}", done.stderr);
+        assert_eq!(workshop.path("rest").exists(), !cleans, "{text} {flags:?}");
+        assert_eq!(done.stderr.contains("L401 ORPHANS"), status == 100, "{}", done.stderr);
+        assert!(!done.stderr.contains("SIGTERM"), "{}", done.stderr);
     }
 }
 
@@ -570,12 +597,18 @@ fn page() {
 fn bearing(text: &str) -> Vec<String> {
     let same = |line: &&str| {
         let line = line.trim_start();
-        let of_machine = ["#", "…", "= 4."].iter().any(|start| line.starts_with(start));
+        let of_machine = ["#", "…", "= 5."].iter().any(|start| line.starts_with(start));
         !line.is_empty() && !of_machine
     };
     let plain = |line: &str| {
         let line = line.replace("/usr/bin/python3", "python3");
-        let cut = ["in thread ", "= thread ", "= culprit: ", "= 3. a read of "];
+        let cut = [
+            "in thread ",
+            "= thread ",
+            "= culprit: ",
+            "= 3. the instruction at ",
+            "= 4. a read of ",
+        ];
         match cut.iter().find_map(|words| line.find(words).map(|at| at + words.len())) {
             Some(end) => line[..end].to_owned(),
             None => line,

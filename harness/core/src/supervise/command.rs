@@ -31,6 +31,8 @@ use crate::observe::{DescendantEnd, LaunchMode, Observation};
 const SIGNALS: [i32; 8] = [SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGTSTP, SIGUSR1, SIGUSR2];
 /// How long leftover processes may take to stop for the moment in which they are let go.
 const LET_GO_NS: u64 = 2_000_000_000;
+/// How long leftover processes may take to end when they are asked to.
+const CLEAN_UP_NS: u64 = 1_000_000_000;
 /// Between two looks whether a child that was killed has ended.
 const REAP_LOOK_NS: u64 = 1_000_000;
 /// Between two looks at it: it becomes ready for writing, or somebody wants us to end.
@@ -233,8 +235,10 @@ impl Supervisor {
         }
         self.wait_for_leftovers();
         let timed_out = self.run.as_ref().is_some_and(|run| run.stall.is_some());
-        if keeps_leftovers && !timed_out {
-            self.let_rest_go();
+        match keeps_leftovers {
+            _ if timed_out => {}
+            true => self.let_rest_go(),
+            false => self.ask_rest_to_end(),
         }
         self.end_rest();
         let deadline = monotonic_ns() + READER_NS;
@@ -322,6 +326,17 @@ impl Supervisor {
         let lives =
             |tid: &i32| procfs::stat(*tid).is_ok_and(|stat| !matches!(stat.state, 'Z' | 'X'));
         self.tasks.threads_of(process).into_iter().find(lives)
+    }
+
+    /// Asks processes that outlived the command to end: one may have to clean up behind it.
+    fn ask_rest_to_end(&mut self) {
+        let Some(run) = &mut self.run else { return };
+        run.asked_to_end_rest = true;
+        for (pid, _) in self.tasks.of_run() {
+            // It may have ended just now.
+            let _ = send_signal(pid, SIGTERM);
+        }
+        self.pump_on_until(CLEAN_UP_NS, |supervisor| supervisor.tasks.of_run().is_empty());
     }
 
     /// Lets processes that outlived the command go on, without us.

@@ -60,6 +60,8 @@ pub(super) struct Run {
     pub(super) stall: Option<Stall>,
     /// The supervisor is ending what is left: no more facts from here on.
     pub(super) ending: bool,
+    /// Who outlived the command was asked to end: what it dies of is our doing.
+    pub(super) asked_to_end_rest: bool,
     pub(super) exiting_since_ns: Option<u64>,
     pub(super) sampler: Sampler,
     pub(super) former: Former,
@@ -123,6 +125,7 @@ impl Run {
             descendants_cut: false,
             stall: None,
             ending: false,
+            asked_to_end_rest: false,
             exiting_since_ns: None,
             sampler: Sampler::default(),
             former: Former::default(),
@@ -202,7 +205,7 @@ impl Run {
 
     /// A descendant's end, by itself or by us.
     pub(super) fn descendant_ended(&mut self, index: usize, end: DescendantEnd) {
-        let ending = self.ending;
+        let ending = self.ending || self.asked_to_end_rest;
         if let Some(descendant) = self.descendants.get_mut(index)
             && !ending
         {
