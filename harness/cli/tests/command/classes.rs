@@ -142,6 +142,10 @@ fn memory() {
         // Both go to the same place: what the pointer was made for, nobody can see.
         told("overrun", "unknown", NONE, "fill"),
         told("late-unmapped-write", "use-after-free", "unmapped-memory", "fill"),
+        told("forked-unmapped-read", "use-after-free", "unmapped-memory", "read_number"),
+        // Of a parent with one thread, nobody looks at its birth; of one that never had it there.
+        told("forked-alone-unmapped-read", "unknown", NONE, "read_number"),
+        told("forked-after-unmapping-read", "unknown", NONE, "read_number"),
         told("guarded-read", "unknown", NONE, "read_number"),
         told("read-only-write", "write-to-read-only", "write-to-read-only", "fill"),
         told("endless-recursion", "stack-overflow", "stack-overflow", "recurse"),

@@ -199,6 +199,7 @@ impl Reader<'_> {
             location,
             threads: self.threads(self.pid(first), symbolizer),
             former: None,
+            former_of_parent: false,
             limit: None,
             pointers: Vec::new(),
             heap: HeapFacts::default(),

@@ -230,7 +230,13 @@ fn was(facts: &Facts<'_>, is_one: fn(&Mapping) -> bool) -> Option<Seen> {
     let Mapping { start, end, permissions, path, .. } =
         facts.former().filter(|former| is_one(former))?;
     let what = if path.is_empty() { "anonymous memory" } else { path };
-    Some(line("maps", format!("{what} ({permissions}) was mapped at {start:#x}-{end:#x} before")))
+    let whose = if facts.crash?.former_of_parent {
+        " in the process from which this one was forked"
+    } else {
+        ""
+    };
+    let text = format!("{what} ({permissions}) was mapped at {start:#x}-{end:#x} before{whose}");
+    Some(line("maps", text))
 }
 
 /// What was there was code.

@@ -156,6 +156,9 @@ pub struct Crash {
     /// What was last seen mapped at the fault's address, where nothing is mapped now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub former: Option<Mapping>,
+    /// That was mapped in the process from which this one was forked.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub former_of_parent: bool,
     /// What the crashing thread's registers point to, by address.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pointers: Vec<Pointer>,

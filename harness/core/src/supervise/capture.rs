@@ -45,7 +45,7 @@ impl Supervisor {
         if signal::is_fatal_by_default(signal)
             && let Some(role) = role
             && role.is_of_run()
-            && self.run.as_ref().is_some_and(|run| !run.ending)
+            && self.run.as_ref().is_some_and(|run| !run.ending && !run.asked_to_end_rest)
         {
             self.look_at(tid, signal, (process, role));
         }
@@ -89,10 +89,11 @@ impl Supervisor {
         let address = crash.siginfo.known().and_then(|info| info.address);
         add_surroundings(&mut crash, &maps, tid);
         let is_mapped = crash.address_map.known().is_none_or(|map| map.inside.is_some());
-        crash.former = address
+        let former = address
             .filter(|_| !is_mapped)
-            .and_then(|address| run.former.at(crash.victim.pid, address))
-            .map(|map| mapping(map, file_bytes(map, &root_of(tid))));
+            .and_then(|address| run.former.at(crash.victim.pid, address));
+        crash.former_of_parent = former.is_some_and(|(_, is_of_parent)| is_of_parent);
+        crash.former = former.map(|(map, _)| mapping(map, file_bytes(map, &root_of(tid))));
         crash.held_ns = monotonic_ns().saturating_sub(begun_ns);
         run.keep_crash(crash);
     }
@@ -186,6 +187,7 @@ impl Supervisor {
             location: Fact::Unavailable("not looked for".to_owned()),
             address_map: Fact::Unavailable("not looked for".to_owned()),
             former: None,
+            former_of_parent: false,
             limit: limit_of(tid, signal),
             pointers: Vec::new(),
             heap: HeapFacts::default(),

@@ -198,6 +198,7 @@ mod tests {
             location: Fact::Unavailable(unknown()),
             address_map: Fact::Unavailable(unknown()),
             former: None,
+            former_of_parent: false,
             limit: None,
             pointers: Vec::new(),
             heap: HeapFacts::default(),

@@ -25,25 +25,45 @@ const LINES_MAX: usize = 8192;
 #[derive(Debug, Default)]
 pub(super) struct Former {
     seen: BTreeMap<i32, Vec<MapLine>>,
+    /// What a forked process had at its birth, and what its parent had before.
+    inherited: BTreeMap<i32, Vec<MapLine>>,
     next_ns: u64,
 }
 
 impl Former {
-    /// The last mapping that was seen to hold this address.
-    pub(super) fn at(&self, process: i32, address: u64) -> Option<&MapLine> {
-        let lines = self.seen.get(&process)?;
-        lines.iter().find(|line| (line.start..line.end).contains(&address))
+    /// The last mapping that was seen to hold this address, and whether the process had it from its
+    /// parent.
+    pub(super) fn at(&self, process: i32, address: u64) -> Option<(&MapLine, bool)> {
+        let at = |all| line_at(all, process, address);
+        let place = |line: &MapLine| (line.start, line.end);
+        let (seen, inherited) = (at(&self.seen), at(&self.inherited));
+        // What the process mapped there itself is newer.
+        let inherited = inherited.filter(|line| seen.is_none_or(|seen| place(seen) == place(line)));
+        inherited.map(|line| (line, true)).or(seen.map(|line| (line, false)))
+    }
+
+    /// A process was forked: it has what its parent has, until it unmaps it.
+    pub(super) fn inherit(&mut self, parent: i32, child: i32, at_birth: Vec<MapLine>) {
+        let of_parent = |all: &BTreeMap<i32, Vec<MapLine>>| all.get(&parent).cloned();
+        let inherited = of_parent(&self.inherited).unwrap_or_default();
+        let seen = of_parent(&self.seen).unwrap_or_default();
+        self.inherited.insert(child, merged(merged(inherited, seen), at_birth));
     }
 
     /// The process has another program now, or has ended: what was mapped was not its own.
     pub(super) fn forget(&mut self, process: i32) {
         self.seen.remove(&process);
+        self.inherited.remove(&process);
     }
 
     fn note(&mut self, process: i32, now: Vec<MapLine>) {
         let before = self.seen.remove(&process).unwrap_or_default();
         self.seen.insert(process, merged(before, now));
     }
+}
+
+fn line_at(all: &BTreeMap<i32, Vec<MapLine>>, process: i32, address: u64) -> Option<&MapLine> {
+    all.get(&process)?.iter().find(|line| (line.start..line.end).contains(&address))
 }
 
 /// What is mapped now, and what was before where nothing is mapped now.
@@ -103,13 +123,29 @@ mod tests {
         let mut former = Former::default();
         former.note(7, vec![line(0x1000, 0x2000, "a"), line(0x4000, 0x6000, "b")]);
         former.note(7, vec![line(0x1000, 0x2000, "a")]);
-        let path = |former: &Former, address| former.at(7, address).map(|line| line.path.clone());
+        let path =
+            |former: &Former, address| former.at(7, address).map(|(line, _)| line.path.clone());
         assert_eq!(path(&former, 0x5000).as_deref(), Some("b"));
         assert_eq!((path(&former, 0x3000), path(&former, 0x6000)), (None, None));
         former.note(7, vec![line(0x5000, 0x7000, "c")]);
         assert_eq!(path(&former, 0x4000), None, "part of it was mapped anew");
         assert_eq!(path(&former, 0x1000).as_deref(), Some("a"));
         assert!(former.at(8, 0x1000).is_none());
+        let at = |former: &Former, process, address| {
+            former
+                .at(process, address)
+                .map(|(line, is_of_parent)| (line.path.clone(), is_of_parent))
+        };
+        former.inherit(7, 9, vec![line(0x8000, 0x9000, "stack")]);
+        assert_eq!(at(&former, 9, 0x8000), Some(("stack".into(), true)));
+        assert_eq!(at(&former, 9, 0x5000), Some(("c".into(), true)), "its parent had it before");
+        former.note(9, vec![line(0x8800, 0x9800, "d")]);
+        former.note(9, Vec::new());
+        assert_eq!(at(&former, 9, 0x8800), Some(("d".into(), false)), "it was its own since");
+        former.inherit(9, 10, Vec::new());
+        assert_eq!(at(&former, 10, 0x5000), Some(("c".into(), true)));
+        former.forget(9);
+        assert_eq!(at(&former, 9, 0x5000), None);
         former.forget(7);
         former.note(7, vec![line(0x9000, 0xa000, "d")]);
         assert_eq!(path(&former, 0x1000), None, "the program before an exec had it");

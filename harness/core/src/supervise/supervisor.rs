@@ -339,6 +339,12 @@ impl Supervisor {
         let mut threads = self.tasks.threads_of(parent);
         threads.truncate(THREADS_MAX);
         let Some(run) = &mut self.run else { return };
+        if threads.len() > 1
+            && let Ok(lines) = procfs::maps(pid)
+        {
+            // Its C library takes the stacks of threads away that it has not.
+            run.former.inherit(parent, pid, lines);
+        }
         run.forks.insert(pid, ForkRecord { parent, threads });
         let index = run.descendants.len();
         self.tasks.add_process(pid, Role::Descendant(index));

@@ -412,6 +412,20 @@ fn what_the_instruction_did_is_evidence() {
     assert!(told("a read of 8 bytes at 0x18 through rdi = 0x18"), "{:?}", finding.evidence);
 }
 
+#[test]
+fn memory_that_the_parent_had_is_told_from_its_own() {
+    let told = |of_parent| {
+        let crash = change(former(fault(SEGV, 1, START + 0x40), "rw-p"), |crash| {
+            crash.former_of_parent = of_parent;
+        });
+        let finding = crashed(crash).finding();
+        let of_fork = |text: &str| text.ends_with("in the process from which this one was forked");
+        assert_eq!(finding.class, "use-after-free");
+        finding.evidence.iter().any(|line| of_fork(&line.text))
+    };
+    assert!(told(true) && !told(false));
+}
+
 /// Whether somebody looked in time while the code was there, tells the class and no identity.
 #[test]
 fn code_that_was_seen_is_told_from_a_hole() {
