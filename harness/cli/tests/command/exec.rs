@@ -19,8 +19,6 @@ pub(crate) const CASES: &[Case] = &[
     ("replay-in-a-debugger", debugger),
     ("exec-hands-on-a-closed-reader", closed_reader),
     ("exec-lets-a-daemon-live", daemon_lives),
-    ("exec-ends-or-fails-leftovers-when-asked", leftovers),
-    ("exec-lets-leftovers-clean-up", clean_up),
     ("exec-ends-a-command-at-its-time-limit", time_limit),
     ("exec-passes-signals-on", signals),
     ("exec-keeps-descriptors-folder-and-environment", inheritance),
@@ -41,7 +39,7 @@ pub(crate) const CASES: &[Case] = &[
 ];
 
 /// Runs a shell script under `hotfire exec`.
-fn script<'a>(flags: &[&'a str], text: &'a str) -> Vec<&'a str> {
+pub(crate) fn script<'a>(flags: &[&'a str], text: &'a str) -> Vec<&'a str> {
     [&["exec"], flags, &["--", "sh", "-c", text]].concat()
 }
 
@@ -221,14 +219,14 @@ fn closed_reader() {
 }
 
 /// It is there, and what it will be, before the command ends.
-const DAEMON: &str = "setsid sh -c 'echo $$ > daemon.pid; exec sleep 120' < /dev/null > /dev/null 2>&1 & \
+pub(crate) const DAEMON: &str = "setsid sh -c 'echo $$ > daemon.pid; exec sleep 120' < /dev/null > /dev/null 2>&1 & \
      until grep -q sleep /proc/$(cat daemon.pid 2> /dev/null)/comm 2> /dev/null; do sleep 0.01; done";
 
-fn daemon_pid(workshop: &Workshop) -> i32 {
+pub(crate) fn daemon_pid(workshop: &Workshop) -> i32 {
     std::fs::read_to_string(workshop.path("daemon.pid")).unwrap().trim().parse().unwrap()
 }
 
-fn lives(pid: i32) -> bool {
+pub(crate) fn lives(pid: i32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let state = stat.rsplit_once(')').map(|(_, rest)| rest.trim_start().chars().next());
     state.flatten().is_some_and(|state| !"ZX".contains(state))
@@ -252,46 +250,6 @@ fn daemon_lives() {
         assert!(lives(pid) && tracer(pid) == "0", "{trace}");
         send_signal("KILL", pid);
         std::fs::remove_file(workshop.path("daemon.pid")).unwrap();
-    }
-}
-
-fn leftovers() {
-    let workshop = Workshop::new();
-    for (what, status, word) in [("kill", 0, "was ended"), ("fail", 100, "L401 ORPHANS")] {
-        let done = workshop.run(&script(&["--grace", "50ms", "--leftovers", what], DAEMON));
-        assert_eq!(done.status, status, "{}", done.stderr);
-        assert!(done.stderr.contains(word), "{}", done.stderr);
-        assert!(!lives(daemon_pid(&workshop)), "{what}");
-        // What is printed to see it again says so, too.
-        let again = "hotfire exec --leftovers fail --grace 50ms -- sh";
-        assert_eq!(done.stderr.contains(again), what == "fail", "{}", done.stderr);
-        std::fs::remove_file(workshop.path("daemon.pid")).unwrap();
-    }
-}
-
-/// A helper that outlives its program to clean up behind it: by itself, or when it is asked to.
-fn clean_up() {
-    let helper = |text: &str| {
-        let ready = "until test -e ready; do sleep 0.01; done";
-        format!("touch rest; setsid sh -c '{text}' < /dev/null > /dev/null 2>&1 & {ready}")
-    };
-    let by_itself = helper("touch ready; sleep 1; rm rest");
-    let when_asked =
-        helper("trap \"rm rest; exit\" TERM; touch ready; while :; do sleep 0.05; done");
-    let deaf = helper("trap \"\" TERM; touch ready; while :; do sleep 0.05; done");
-    for (text, flags, status, cleans) in [
-        (&by_itself, &["--leftovers", "fail"][..], 0, true),
-        (&by_itself, &["--leftovers", "fail", "--grace", "50ms"], 100, false),
-        (&when_asked, &["--leftovers", "fail", "--grace", "50ms"], 100, true),
-        (&when_asked, &["--leftovers", "kill", "--grace", "50ms"], 0, true),
-        (&deaf, &["--leftovers", "fail", "--grace", "50ms"], 100, false),
-    ] {
-        let workshop = Workshop::new();
-        let done = workshop.run(&script(flags, text));
-        assert_eq!(done.status, status, "{text} {flags:?}: {}", done.stderr);
-        assert_eq!(workshop.path("rest").exists(), !cleans, "{text} {flags:?}");
-        assert_eq!(done.stderr.contains("L401 ORPHANS"), status == 100, "{}", done.stderr);
-        assert!(!done.stderr.contains("SIGTERM"), "{}", done.stderr);
     }
 }
 

@@ -30,6 +30,7 @@ mod interrupt;
 mod junit;
 mod keep;
 mod kill;
+mod leftovers;
 mod lines;
 mod llama;
 mod moment;
@@ -72,6 +73,7 @@ fn main() -> ExitCode {
         races::CASES,
         births::CASES,
         exec::CASES,
+        leftovers::CASES,
         source::CASES,
         usage::CASES,
     ];
