@@ -23,14 +23,13 @@ const LAST_FUNCTIONS: [&str; 7] = [
 /// Of these, the ones that call nothing but destructors: of libraries, one after the other.
 const DESTROYING: [&str; 2] = ["__cxa_finalize", "_dl_fini"];
 /// Functions that wait for other threads to end (POSIX, C11, glibc's own names).
-const JOINS: [&str; 7] = [
+const JOINS: [&str; 6] = [
     "pthread_join",
     "__pthread_clockjoin_ex",
     "__pthread_timedjoin_ex",
     "pthread_timedjoin_np",
     "pthread_clockjoin_np",
     "thrd_join",
-    "std::thread::join",
 ];
 
 /// A thread of the victim that runs the process's last code.

@@ -2,6 +2,7 @@
 //!
 //! Deliberately absent: which signs make a cause (`rules.rs`); text signs (`texts.rs`).
 
+use super::accesses::access_words;
 use super::facts::Facts;
 use super::finding::Evidence;
 use super::ledger;
@@ -193,9 +194,10 @@ pub(crate) fn is_at_pc(facts: &Facts<'_>) -> Option<Seen> {
 
 pub(crate) fn is_not_at_pc(facts: &Facts<'_>) -> Option<Seen> {
     let (address, pc) = (facts.address()?, facts.registers()?.rip);
-    (address != pc).then(|| {
-        let text = format!("the instruction at {pc:#x} accessed {address:#x}");
-        line("registers", text)
+    (address != pc).then(|| match access_words(facts) {
+        // The page tells it anyway, in more words.
+        Some(_) => Seen::Told,
+        None => line("registers", format!("the instruction at {pc:#x} accessed {address:#x}")),
     })
 }
 
