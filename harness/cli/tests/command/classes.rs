@@ -220,6 +220,9 @@ fn freed() {
     check_all(&[
         told("freed-small", "use-after-free", "freed-block", "call_area"),
         told("freed-large", "use-after-free", "freed-block", "call_area"),
+        told("freed-listed-node", "use-after-free", "freed-block", "value_of"),
+        told("freed-fast-node", "use-after-free", "freed-block", "value_of"),
+        told("recycled-node", "unknown", NONE, "value_of"),
         // The same words in a block that is in use again.
         told("recycled", "unknown", NONE, "call_area"),
     ]);

@@ -17,6 +17,9 @@ pub struct StackRecord {
     /// A sequence of frames that repeats itself, as in endless recursion.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cycle: Option<FrameCycle>,
+    /// What the innermost callers keep in registers that a callee preserves, each value once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub saved: Vec<u64>,
     /// Why there are no more frames; a lowercase fragment.
     pub end: String,
     /// What the thread runs of Python; left out where no interpreter knows of any.

@@ -50,7 +50,7 @@ pub struct HeapFacts {
     /// Where its heaps lie.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ranges: Vec<HeapRange>,
-    /// Free blocks that a register of the crashing thread points to.
+    /// Free blocks that a register of the crashing thread points to, or one of its callers'.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub freed: Vec<FreedBlock>,
 }

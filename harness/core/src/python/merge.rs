@@ -174,10 +174,20 @@ mod tests {
             python: Vec::new(),
         };
         let frames = (0..names.len()).map(frame).collect();
-        let stack = Stack { frames, omitted: None, cycle: None, end };
+        let stack = Stack { frames, omitted: None, cycle: None, saved: Vec::new(), end };
         let frames = names.iter().map(record).collect();
         let end = String::new();
-        (stack, StackRecord { frames, omitted: None, cycle: None, end, python: None })
+        (
+            stack,
+            StackRecord {
+                frames,
+                omitted: None,
+                cycle: None,
+                saved: Vec::new(),
+                end,
+                python: None,
+            },
+        )
     }
 
     fn running(groups: &[(&[&str], Option<u64>)]) -> Running {

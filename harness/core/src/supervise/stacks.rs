@@ -130,6 +130,7 @@ pub(crate) fn record(stack: &Stack, places: &mut impl Iterator<Item = Located>) 
             length: cycle.length,
             times: cycle.times,
         }),
+        saved: stack.saved.clone(),
         end: end_words(stack.end).to_owned(),
         python: None,
     }

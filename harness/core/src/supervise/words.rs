@@ -47,7 +47,10 @@ pub(crate) fn add_memory_facts(crash: &mut Crash, maps: &[MapLine], memory: &mut
     let signal = siginfo.map_or(crash.signal, |info| info.signal);
     crash.pointers = pointers(maps, registers);
     if signal::is_fault(signal) {
-        crash.heap = heap_facts(memory, maps, registers, siginfo);
+        let own = crash.threads.iter().find(|thread| thread.tid == crash.victim.tid);
+        let stack = own.and_then(|own| own.stack.known());
+        let saved = stack.map(|stack| stack.saved.as_slice()).unwrap_or_default();
+        crash.heap = heap_facts(memory, maps, (registers, saved), siginfo);
     }
     if signal == signal::SIGABRT {
         crash.last_words = last_words(memory, maps, registers);
@@ -76,7 +79,7 @@ fn fact<T>(found: Option<T>, otherwise: &str) -> Fact<T> {
     found.map_or_else(|| Fact::Unavailable(otherwise.to_owned()), Fact::Known)
 }
 
-fn is_c_library(path: &str) -> bool {
+pub(super) fn is_c_library(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     name.starts_with("libc.so") || name.starts_with("libc-2")
 }

@@ -105,7 +105,7 @@ impl Folder {
             (times >= CYCLE_TIMES_MIN).then_some(Cycle { first, length, times })
         });
         head.extend(tail);
-        Stack { frames: head, omitted, cycle, end }
+        Stack { frames: head, omitted, cycle, saved: Vec::new(), end }
     }
 }
 

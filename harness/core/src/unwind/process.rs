@@ -1,6 +1,6 @@
 //! Walks the stacks of a stopped process.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use hotfire_sys::{monotonic_ns, thread_cpu_ns};
@@ -20,6 +20,9 @@ use crate::observe::FoundBy;
 const SIGNALS_MAX: u32 = 64;
 /// The clock is read once in as many frames.
 const FRAMES_PER_LOOK: u64 = 256;
+
+/// The innermost frames whose registers are kept.
+const CALLERS_ASKED_MAX: u64 = 8;
 
 /// Images that are kept from process to process; each may hold an open file.
 const IMAGES_MAX: usize = 128;
@@ -89,6 +92,10 @@ pub(super) struct Known {
     pub(super) function_start: u64,
 }
 
+fn finish(folder: Folder, end: EndReason, saved: BTreeSet<u64>) -> Stack {
+    Stack { saved: saved.into_iter().collect(), ..folder.finish(end) }
+}
+
 /// What one stack may still cost.
 #[derive(Debug)]
 struct Budget {
@@ -102,6 +109,7 @@ impl<M: Memory> StoppedProcess<'_, M> {
     pub fn unwind(&mut self, registers: Registers) -> Stack {
         let mut budget = Budget { signals: SIGNALS_MAX, searches: self.limits.scans_max };
         let mut folder = Folder::new(self.limits);
+        let mut saved = BTreeSet::new();
         let (found_by, exact, doubtful) = (FoundBy::Registers, true, false);
         let mut place = Place { registers, found_by, exact, doubtful };
         loop {
@@ -119,8 +127,11 @@ impl<M: Memory> StoppedProcess<'_, M> {
                 doubtful: place.doubtful,
                 function_start: known.as_ref().map(|known| known.function_start),
             });
+            if folder.walked() <= CALLERS_ASKED_MAX && !place.doubtful {
+                saved.extend(place.registers.preserved());
+            }
             if let Some(end) = self.spent(&folder) {
-                return folder.finish(end);
+                return finish(folder, end, saved);
             }
             let next = if trampoline {
                 self.before_signal(&place, known.as_ref(), &mut budget)
@@ -129,7 +140,7 @@ impl<M: Memory> StoppedProcess<'_, M> {
             };
             match next {
                 Ok(caller) => place = caller,
-                Err(end) => return folder.finish(end),
+                Err(end) => return finish(folder, end, saved),
             }
         }
     }

@@ -11,6 +11,9 @@ pub struct Stack {
     pub omitted: Option<Omitted>,
     /// A sequence of frames that repeats itself, as in endless recursion.
     pub cycle: Option<Cycle>,
+    /// What the innermost callers keep in registers that a callee preserves, in the order of the
+    /// values.
+    pub saved: Vec<u64>,
     /// Why there are no more frames.
     pub end: EndReason,
 }

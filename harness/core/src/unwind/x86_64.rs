@@ -68,6 +68,14 @@ impl Registers {
         sp
     }
 
+    /// The values, as far as they are known, of registers that a callee preserves, but the stack
+    /// pointer.
+    pub(super) fn preserved(&self) -> impl Iterator<Item = u64> {
+        (0..RETURN_ADDRESS)
+            .filter(|number| *number != RSP && PRESERVED & (1 << number) != 0)
+            .filter_map(|number| self.get(number))
+    }
+
     pub(super) fn set(&mut self, number: u16, value: Option<u64>) {
         if let Some(place) = self.values.get_mut(usize::from(number)) {
             *place = value.unwrap_or_default();
