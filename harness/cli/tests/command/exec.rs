@@ -555,18 +555,12 @@ fn page() {
 fn bearing(text: &str) -> Vec<String> {
     let same = |line: &&str| {
         let line = line.trim_start();
-        let of_machine = ["#", "…", "= 5."].iter().any(|start| line.starts_with(start));
+        let of_machine = ["#", "…", "= 4."].iter().any(|start| line.starts_with(start));
         !line.is_empty() && !of_machine
     };
     let plain = |line: &str| {
         let line = line.replace("/usr/bin/python3", "python3");
-        let cut = [
-            "in thread ",
-            "= thread ",
-            "= culprit: ",
-            "= 3. the instruction at ",
-            "= 4. a read of ",
-        ];
+        let cut = ["in thread ", "= thread ", "= culprit: ", "= 3. a read of "];
         match cut.iter().find_map(|words| line.find(words).map(|at| at + words.len())) {
             Some(end) => line[..end].to_owned(),
             None => line,
