@@ -51,6 +51,8 @@ pub(crate) enum Verb {
     Exec(ExecArgs),
     /// Tell the truth about a death from its core file
     Core(CoreArgs),
+    /// All stacks of a process that runs, and who waits for whom; it goes on
+    Attach(AttachArgs),
     /// List scenarios and engines, or what the built-in engine can do wrong
     List(ListArgs),
     /// Show a stored finding in full, or list what is stored
@@ -312,6 +314,37 @@ what is not there, or is another build, is told. /proc/sys/kernel/core_pattern t
 where systemd keeps them: coredumpctl dump PID -o FILE.
 Exit status: with a finding 100; 0 where somebody asked the process to end; 2 where FILE is no core
 that can be read, or EXE no program; 4 where no signal had ended the process.";
+
+/// `hotfire attach`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = ATTACH_STATUS)]
+pub(crate) struct AttachArgs {
+    /// The process; those that it made are looked at, too
+    #[arg(value_parser = clap::value_parser!(i32).range(1..))]
+    pub(crate) pid: i32,
+    /// Not the processes that it made
+    #[arg(long)]
+    pub(crate) alone: bool,
+    /// Also print all stacks where there is a finding
+    #[arg(long)]
+    pub(crate) threads: bool,
+    /// Write the report as JSON (docs/schema.json) to FILE, or - for standard output
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// Write all that was seen to FILE, for whoever can mend it: `hotfire show FILE` opens it. It
+    /// holds no memory contents and no environment variables
+    #[arg(long, value_name = "FILE")]
+    pub(crate) bundle: Option<PathBuf>,
+}
+
+const ATTACH_STATUS: &str = "\
+All threads are stopped for some milliseconds, up to three times within half a second, and go on.
+System calls that wait (epoll_wait, poll, nanosleep, …) may return EINTR to the program, as after
+SIGSTOP and SIGCONT. What was stopped before (SIGSTOP) stays so.
+Exit status: 100 where threads cannot go on (a deadlock, a lock from before a fork, an interpreter's
+lock kept by native code); else 0: a busy loop, a lost wake-up or a blocked read looks like health
+from here, and `hotfire exec --timeout` tells them apart; 2 where PID cannot be looked at by anybody;
+4 where it ended meanwhile; 97 where it may not be traced.";
 
 /// What becomes of processes that outlive a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -82,6 +82,18 @@ pub(crate) enum CliError {
         /// Why.
         error: CoreError,
     },
+    /// A living process cannot be told of.
+    #[error("cannot look at process {pid}: {why}\nhelp: {help}")]
+    Attach {
+        /// The process.
+        pid: i32,
+        /// Why.
+        why: String,
+        /// What to do.
+        help: String,
+        /// The exit status.
+        status: u8,
+    },
     /// Findings cannot be kept.
     #[error("cannot keep findings in {path}: {error}\nhelp: --out DIR names another folder", path = path.display())]
     Keep {
@@ -144,6 +156,7 @@ impl CliError {
             Self::SameFile { .. } => status::USAGE,
             Self::Core { error: CoreError::NoDeath, .. } => status::NOTHING_RAN,
             Self::Core { .. } => status::USAGE,
+            Self::Attach { status, .. } => *status,
             Self::NotAvailable { .. } | Self::WriteProject { .. } => status::SET_UP,
             Self::NoMatch { .. } => status::NOTHING_RAN,
             Self::Write { .. } | Self::NoFolder { .. } => status::REPORT,

@@ -11,6 +11,8 @@ use clap::Parser;
 mod accept;
 mod answer;
 mod args;
+mod attach;
+mod attach_refused;
 mod baseline;
 mod bundle;
 mod check;
@@ -82,6 +84,7 @@ fn perform_verb(verb: &Verb, profile: &Profile, presenter: &mut Presenter) -> Re
         }
         Verb::Exec(args) => exec::exec(args, presenter),
         Verb::Core(args) => core::core(args, presenter),
+        Verb::Attach(args) => attach::attach(args, presenter, &mut out),
         Verb::List(args) => list::list(args, &mut out),
         Verb::Show(args) => show::show(args, presenter, &mut out),
         Verb::Accept(args) => accept::accept(args, profile, &mut out),

@@ -3,12 +3,13 @@
 use std::io::Write;
 use std::path::Path;
 
-use hotfire_core::diagnose::{Code, Finding};
+use hotfire_core::diagnose::{Code, Finding, living_processes};
 use hotfire_core::judge::wilson;
 use hotfire_core::observe::Observation;
 use hotfire_core::report::{
     FindingView, PlanResult, Report, StepView, Whole, counted, explain as page_of, explain_class,
-    render_finding, render_registers, render_stacks, render_summary, sanitize, step_views,
+    render_finding, render_processes, render_registers, render_stacks, render_summary, sanitize,
+    step_views,
 };
 use hotfire_plan::{Plan, Program, shell_word};
 
@@ -120,6 +121,12 @@ fn of_bundle(bundle: &Bundle, args: &ShowArgs, presenter: &Presenter) -> Result<
         text.push_str(&asked_for(finding, Some(observation), args, presenter));
         text.push('\n');
     }
+    for observation in &bundle.observations {
+        let is_quiet = findings.iter().all(|(of, _)| !std::ptr::eq(*of, observation));
+        if is_quiet || args.threads || args.full {
+            text.push_str(&render_processes(&living_processes(observation), presenter.context()));
+        }
+    }
     let runs = counted(bundle.observations.len(), "run");
     let count = counted(findings.len(), "finding");
     let version = sanitize(&bundle.version, 40);
@@ -162,6 +169,11 @@ fn of_report(path: &Path, args: &ShowArgs, presenter: &Presenter) -> Result<Stri
         page + &asked_for(finding, None, args, presenter) + "\n"
     });
     let texts: String = texts.collect();
+    if !report.processes.is_empty() {
+        let is_asked = report.findings.is_empty() || args.threads || args.full;
+        let processes = if is_asked { report.processes.as_slice() } else { &[] };
+        return Ok(texts + &render_processes(processes, presenter.context()));
+    }
     // A command's report has no plans to sum up.
     let is_of_plans = !report.results.is_empty() || report.findings.is_empty();
     let summary = is_of_plans.then(|| render_summary(&report, presenter.context()));

@@ -27,6 +27,7 @@ mod scratch;
 pub mod signal;
 mod socket;
 mod spawn;
+mod target;
 mod trace;
 mod wait;
 
@@ -52,5 +53,6 @@ pub use recorder_file::RecorderFile;
 pub use scratch::Scratch;
 pub use socket::{Received, SeqSocket, StreamSocket, seq_pair, stream_pair};
 pub use spawn::{Command, spawn};
+pub use target::{Target, is_copy, target, threads_before};
 pub use trace::{SystemCall, TraceRegisters, Tracee};
 pub use wait::{Stop, WaitEvent, wait_any, wait_one};

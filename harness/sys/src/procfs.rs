@@ -308,8 +308,14 @@ fn parse_syscall(text: &str) -> SyscallState {
 /// The command line of a process, blanks between its words, cut at 4 KiB. Empty for a zombie.
 #[must_use]
 pub fn command_line(pid: i32) -> String {
+    command_words(pid).join(" ")
+}
+
+/// The words of a process's command line, cut at 4 KiB. None of a zombie.
+#[must_use]
+pub fn command_words(pid: i32) -> Vec<String> {
     let Ok(file) = std::fs::File::open(format!("/proc/{pid}/cmdline")) else {
-        return String::new();
+        return Vec::new();
     };
     let mut bytes = Vec::new();
     // A partial read is as good as any: the text is for people.
@@ -317,12 +323,23 @@ pub fn command_line(pid: i32) -> String {
     while bytes.last() == Some(&0) {
         bytes.pop();
     }
-    bytes.iter_mut().filter(|byte| **byte == 0).for_each(|byte| *byte = b' ');
-    String::from_utf8_lossy(&bytes).into_owned()
+    if bytes.is_empty() {
+        return Vec::new();
+    }
+    let words = bytes.split(|byte| *byte == 0);
+    words.map(|word| String::from_utf8_lossy(word).into_owned()).collect()
 }
 
 pub(crate) fn read_text(path: &str) -> Result<String, SysError> {
     read_text_of(path, FILE_BYTES_MAX)
+}
+
+/// A short file whole, as it is.
+pub(crate) fn read_bytes(path: &str) -> Result<Vec<u8>, SysError> {
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).named("open(/proc)")?;
+    file.take(FILE_BYTES_MAX).read_to_end(&mut bytes).named("read(/proc)")?;
+    Ok(bytes)
 }
 
 fn read_text_of(path: &str, bytes_max: u64) -> Result<String, SysError> {

@@ -57,6 +57,19 @@ impl Tracee {
         ptrace::seize(self.tid, options).named("ptrace(SEIZE)")
     }
 
+    /// Seizes the thread of a process that is not ours: its future children are seized, too, and
+    /// all go on when we end, however we do.
+    ///
+    /// # Errors
+    /// EPERM: ptrace is not allowed here, or somebody else traces it. ESRCH: it is gone.
+    pub fn visit(self) -> Result<(), SysError> {
+        let options = ptrace::Options::PTRACE_O_TRACECLONE
+            | ptrace::Options::PTRACE_O_TRACEFORK
+            | ptrace::Options::PTRACE_O_TRACEVFORK
+            | ptrace::Options::PTRACE_O_TRACEEXEC;
+        ptrace::seize(self.tid, options).named("ptrace(SEIZE)")
+    }
+
     /// Lets the stopped thread go on, with a signal to deliver (0: none).
     ///
     /// # Errors

@@ -56,10 +56,10 @@ const SOURCES: [(&str, &str); 4] = [
     ("loops.cc", include_str!("../fixtures/hangs/loops.cc")),
 ];
 const RUST: (&str, &str) = ("locks.rs", include_str!("../fixtures/hangs/locks.rs"));
-const PYTHON: &str = include_str!("../fixtures/hangs/pythons.py");
+pub(crate) const PYTHON: &str = include_str!("../fixtures/hangs/pythons.py");
 const NATIVE: (&str, &str) = ("native.c", include_str!("../fixtures/hangs/native.c"));
 
-fn hangs() -> PathBuf {
+pub(crate) fn hangs() -> PathBuf {
     let compiler = ["c++", "-std=c++17", "-O1", "-g", "-pthread", "-Wall", "-Wextra", "-Werror"];
     built("hangs", &[&[HEADER][..], &SOURCES[..]].concat(), &compiler)
 }

@@ -13,6 +13,7 @@
     reason = "all of this program is tests: what is not as it must be ends the test"
 )]
 
+mod attach;
 mod births;
 mod census;
 mod classes;
@@ -70,6 +71,7 @@ fn main() -> ExitCode {
         census::CASES,
         classes::CASES,
         hangs::CASES,
+        attach::CASES,
         races::CASES,
         births::CASES,
         exec::CASES,

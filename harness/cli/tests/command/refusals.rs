@@ -1,5 +1,6 @@
 //! What the machine can refuse: a host that does not start, ptrace that is not allowed.
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use crate::Case;
@@ -73,17 +74,23 @@ fn host_whose_program_is_gone() {
     }
 }
 
-fn ptrace_is_refused() {
-    let workshop = Workshop::new();
+/// A program that runs another one without ptrace.
+pub(crate) fn without_ptrace(workshop: &Workshop) -> PathBuf {
     workshop.write("without_ptrace.c", WITHOUT_PTRACE);
     let compiled = Command::new("cc")
         .current_dir(workshop.path(""))
         .args(["-Wall", "-Werror", "-o", "without-ptrace", "without_ptrace.c"])
         .status();
     assert!(compiled.unwrap().success());
+    workshop.path("without-ptrace")
+}
+
+fn ptrace_is_refused() {
+    let workshop = Workshop::new();
+    let program = without_ptrace(&workshop);
     let replay = |flag: [&str; 2]| {
         let plan = "create a = reference; load a tiny; exit";
-        let mut command = Command::new(workshop.path("without-ptrace"));
+        let mut command = Command::new(&program);
         command.arg(workshop.program()).args(["replay", plan, "--runs", "2"]).args(flag);
         workshop.furnish(&mut command);
         Started::new(&mut command).finish(LIMIT)

@@ -11,6 +11,6 @@ mod sweep;
 
 pub use command::{CommandReport, Leftovers, run_command};
 pub use pool::{Pool, PoolConfig, PoolEnd, Work};
-pub use post_mortem::judge_core;
+pub use post_mortem::{judge_core, judge_living};
 pub use runner::{Attempt, CampaignReport, SubjectReport, Unrun, run_campaign};
 pub use subject::{BUILT_IN, Settings, Subject, Watching, kinds};

@@ -79,6 +79,8 @@ codes! {
     RunLimit = "H303" "HANG",
     /// The process did not end after its last step.
     ExitLimit = "H304" "HANG",
+    /// Threads of a process that goes on do not.
+    StuckThreads = "H305" "HANG",
     /// The heartbeat stopped for too long.
     MissedHeartbeat = "H310" "FROZEN",
     /// Processes outlived the child.

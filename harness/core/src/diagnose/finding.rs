@@ -152,7 +152,7 @@ pub struct FindingVictim {
     pub tid: i32,
     /// The thread's name.
     pub thread: String,
-    /// `child` or `descendant`.
+    /// `child` or `descendant`; of processes that were asked about `process` or `descendant`.
     pub relation: String,
     /// The command line.
     pub command: String,

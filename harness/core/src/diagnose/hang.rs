@@ -8,6 +8,7 @@ use super::blame::culprit_of_frames;
 use super::code::Code;
 use super::facts::{Context, Facts};
 use super::finding::{DeadlockEdge, Evidence, Finding, FindingStep, FindingThread, FindingVictim};
+use super::living::LIVING_RULES;
 use super::rule::decide;
 use super::rules::HANG_RULES;
 use super::signature::{new_finding, seal};
@@ -16,7 +17,7 @@ use super::steps::{Steps, step_that_matters};
 use super::stuck::{self, loop_frames};
 use super::threads::{finding_thread, waits_on};
 use super::wait_graph::{Edge, frames, own_place, place_words};
-use crate::observe::{Observation, Stall, StallReason, Thread};
+use crate::observe::{Observation, ProcessRecord, Stall, StallReason, Thread};
 
 /// Lines of waits of a finding without a class.
 const WAITS_MAX: usize = 8;
@@ -33,9 +34,15 @@ pub(crate) fn stall_finding(observation: &Observation, context: &Context<'_>) ->
         (None, _) => steps.phase_between_steps(),
     };
     let facts = Facts::new(observation, context);
-    let decision = decide(HANG_RULES, &facts);
+    let is_alive = stall.reason == StallReason::AskedFor;
+    let decision = decide(if is_alive { LIVING_RULES } else { HANG_RULES }, &facts);
+    if is_alive && decision.is_none() {
+        // Whoever is idle or busy waits and computes, too.
+        return None;
+    }
     let class = decision.as_ref().map_or("unknown", |decision| decision.class);
     let (code, title) = match (steps.is_of_command(), stall.reason) {
+        (_, StallReason::AskedFor) => (Code::StuckThreads, stuck_words(class).to_owned()),
         (true, StallReason::EndlessWait) => {
             (Code::EndlessWait, "every thread of the command waits for ever".to_owned())
         }
@@ -52,6 +59,9 @@ pub(crate) fn stall_finding(observation: &Observation, context: &Context<'_>) ->
     add_waits(&mut finding, &matters, &facts);
     let quiet_ms = stall.quiet_us / 1000;
     finding.evidence.push(match (steps.is_of_command(), stall.reason) {
+        (_, StallReason::AskedFor) => {
+            evidence("supervisor", "it was looked at while it ran".to_owned())
+        }
         (true, StallReason::EndlessWait) => {
             evidence("supervisor", format!("nothing had moved for {quiet_ms} ms"))
         }
@@ -139,12 +149,20 @@ fn victim(thread: &Thread, observation: &Observation) -> FindingVictim {
     let stall = observation.stall.as_ref();
     let processes = stall.map(|stall| stall.processes.as_slice()).unwrap_or_default();
     let process = processes.iter().find(|process| process.pid == thread.pid);
-    let is_descendant = observation.descendants.iter().any(|other| other.pid == thread.pid);
+    let is_asked_for = stall.is_some_and(|stall| stall.reason == StallReason::AskedFor);
+    let relation = if is_asked_for {
+        let is_below =
+            |process: &ProcessRecord| processes.iter().any(|it| it.pid == process.parent);
+        if process.is_some_and(is_below) { "descendant" } else { "process" }
+    } else {
+        let mut descendants = observation.descendants.iter();
+        if descendants.any(|it| it.pid == thread.pid) { "descendant" } else { "child" }
+    };
     FindingVictim {
         pid: thread.pid,
         tid: thread.tid,
         thread: thread.name.clone(),
-        relation: if is_descendant { "descendant" } else { "child" }.to_owned(),
+        relation: relation.to_owned(),
         command: process.map_or_else(String::new, |process| process.command.clone()),
     }
 }
@@ -167,6 +185,15 @@ fn ordered(
     threads.into_iter().map(finding_thread).collect()
 }
 
+/// What is wrong in a process that is alive.
+fn stuck_words(class: &str) -> &'static str {
+    match class {
+        "deadlock" => "threads of a living process wait for each other, for ever",
+        "fork-orphaned-lock" => "a forked process waits, for ever, for what only its parent has",
+        _ => "threads wait for the interpreter's lock, which native code keeps",
+    }
+}
+
 fn code_and_title(stall: &Stall, step: Option<&FindingStep>) -> (Code, String) {
     let place = match step {
         Some(step) => format!("step {} `{}`", step.index, step.text),
@@ -183,6 +210,7 @@ fn code_and_title(stall: &Stall, step: Option<&FindingStep>) -> (Code, String) {
         StallReason::ExitLimit => {
             (Code::ExitLimit, "the process does not end after its last step".to_owned())
         }
+        StallReason::AskedFor => (Code::StuckThreads, stuck_words("").to_owned()),
         StallReason::ProcessLimit => (
             Code::ProcessLimit,
             format!("the child made more processes than allowed, with {place}"),

@@ -1,7 +1,8 @@
 //! From facts to findings. Pure: the same observation gives the same bytes.
 //!
 //! [`diagnose`] asks for every kind of finding; a class is decided by [`CRASH_RULES`],
-//! [`HANG_RULES`] and [`LEAK_RULES`] alone, which are data. Deliberately absent: expectations (`judge`), printing.
+//! [`HANG_RULES`], [`LIVING_RULES`] and [`LEAK_RULES`] alone, which are data. Deliberately absent: expectations
+//! (`judge`), printing.
 
 mod accesses;
 mod births;
@@ -26,6 +27,7 @@ mod leaks;
 mod leaving;
 mod ledger;
 mod leftovers;
+mod living;
 mod printed;
 mod rule;
 mod rules;
@@ -49,6 +51,7 @@ pub(crate) use culprit::is_interpreter;
 pub use facts::{Context, Facts};
 pub use finding::*;
 pub use leaks::hints_at_leak;
+pub use living::{LIVING_RULES, LivingProcess, LivingThread, living_processes};
 pub use rule::{Rule, Seen, Sign};
 pub use rules::{CRASH_RULES, HANG_RULES, LEAK_RULES};
 pub use scene::Scene;

@@ -89,7 +89,9 @@ pub(crate) fn forked<'a>(facts: &Facts<'a>) -> Option<(&'a ProcessRecord, &'a Fo
     let graph = graph(facts)?;
     made.sort_by_key(|(process, fork)| {
         let has_fewer = fork.threads.len() > process.threads as usize;
-        (!(has_fewer && graph.is_stuck(process.pid)), Some(process.pid) != at_root)
+        let is_stuck = has_fewer && graph.is_stuck(process.pid);
+        // One that waits for descriptors may be idle.
+        (!is_stuck, !graph.waits_for_threads(process.pid), Some(process.pid) != at_root)
     });
     made.first().copied()
 }
@@ -158,6 +160,10 @@ pub(crate) fn left_behind<'a>(facts: &Facts<'a>) -> Option<(&'a Thread, i32)> {
     let graph = graph(facts)?;
     let stall = facts.observation.stall.as_ref()?;
     stall.threads.iter().find_map(|thread| {
+        // In memory that processes share, the owner may well be another one's.
+        if !matches!(thread.wait, Wait::Futex { private: true, .. }) {
+            return None;
+        }
         let gone = lock_of(thread)?.owner_gone?;
         let fork = graph.process(thread.pid)?.fork.as_ref()?;
         fork.threads.contains(&gone).then_some((thread, gone))

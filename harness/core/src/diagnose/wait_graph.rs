@@ -14,6 +14,9 @@ use crate::observe::{
 
 /// A thread may have been on its way back into its call when the count began.
 const SWITCHES_MAX: u64 = 1;
+/// Whoever asks again and again for an interpreter's lock is on a processor for less than this part
+/// of the time: each 5 ms, for microseconds.
+const ASKING_SHARE: u64 = 20;
 
 /// Where a thread's wait leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,6 +117,12 @@ impl<'a> WaitGraph<'a> {
         !threads.is_empty() && threads.iter().all(|thread| self.stays(thread))
     }
 
+    /// Whether each thread of a process waits for what only threads give.
+    pub(crate) fn waits_for_threads(&self, pid: i32) -> bool {
+        let is_so = |thread: &Thread| matches!(thread.wait, Wait::Futex { private: true, .. });
+        self.threads_of(pid).into_iter().all(is_so)
+    }
+
     /// Whether a thread waits without end and came no further while it was looked at.
     pub(crate) fn stays(&self, thread: &Thread) -> bool {
         waits_endlessly(thread) && self.came_no_further(thread)
@@ -122,16 +131,27 @@ impl<'a> WaitGraph<'a> {
     /// Whether the looks found the thread at the same place, asleep.
     pub(crate) fn came_no_further(&self, thread: &Thread) -> bool {
         match thread.progress.known() {
-            Some(_) if thread.wait == Wait::InterpreterLock => still_in(thread, interpreters_wait),
+            // Whoever got it in between and is back has computed meanwhile.
+            Some(progress) if thread.wait == Wait::InterpreterLock => {
+                let computed = progress.cpu_us.saturating_mul(ASKING_SHARE) > progress.over_us;
+                !computed && still_in(thread, interpreters_wait)
+            }
             Some(progress) => progress.same_call && progress.switches <= SWITCHES_MAX,
             // Such a run is ended only after three equal looks.
             None => self.stall.reason == StallReason::EndlessWait,
         }
     }
 
-    /// Threads that wait for each other in a circle, the one with the lowest number first.
+    /// Threads that wait for each other in a circle, the one with the lowest number first; one that
+    /// leads through no other process before others.
     pub(crate) fn cycle(&self) -> Option<Vec<Edge>> {
-        self.edges.keys().find_map(|start| {
+        let cycles: Vec<Vec<Edge>> = self.cycles().collect();
+        let is_of_threads = |cycle: &&Vec<Edge>| cycle.iter().all(|edge| edge.process.is_none());
+        cycles.iter().find(is_of_threads).or(cycles.first()).cloned()
+    }
+
+    fn cycles(&self) -> impl Iterator<Item = Vec<Edge>> {
+        self.edges.keys().filter_map(|start| {
             let mut path: Vec<Edge> = Vec::new();
             let mut tid = *start;
             loop {

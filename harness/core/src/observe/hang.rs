@@ -148,6 +148,12 @@ pub struct ProcessRecord {
     pub fork: Option<ForkRecord>,
     /// The thread that holds its interpreter's lock; `None`: nobody waits for it.
     pub interpreter_lock: Fact<Option<i32>>,
+    /// Signals that it catches and that a timer, a device or another process may send it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub caught: Vec<i32>,
+    /// It was stopped by job control (SIGSTOP) before anybody looked at it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stopped: bool,
 }
 
 /// A process as it was when it forked.

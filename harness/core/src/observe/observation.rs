@@ -76,7 +76,8 @@ pub struct Observation {
     /// Reports that crash handlers of the program's own wrote into its folder.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub handler_reports: Vec<HandlerReport>,
-    /// Set when the supervisor ended the run at a deadline or for a wait without end.
+    /// Set when the supervisor ended the run at a deadline or for a wait without end, and where it
+    /// was asked for a look.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stall: Option<Stall>,
     /// Signals by which others asked the child to end and which it handled, in the order in which
@@ -126,6 +127,8 @@ pub enum Ending {
     Signaled(i32),
     /// The supervisor ended it, at a deadline or a limit (see `stall`).
     Ended,
+    /// It goes on: it was looked at while it ran, and nothing else (see `stall`).
+    GoesOn,
     /// It never ran.
     NotStarted(String),
     /// The supervisor died; nothing more is known.
@@ -398,7 +401,8 @@ pub enum Wait {
     Unavailable(String),
 }
 
-/// The supervisor ended the run.
+/// What was seen when the supervisor ended the run, or when somebody asked for a look at processes
+/// that run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stall {
     /// Why.
@@ -412,7 +416,7 @@ pub struct Stall {
     pub processes: Vec<ProcessRecord>,
 }
 
-/// Why the supervisor ended the run.
+/// Why the supervisor ended the run, or looked at it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StallReason {
@@ -426,6 +430,8 @@ pub enum StallReason {
     ExitLimit,
     /// More processes at once than allowed.
     ProcessLimit,
+    /// Nobody ended it: somebody asked how it is.
+    AskedFor,
 }
 
 /// A process that the child made.

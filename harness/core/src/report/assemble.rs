@@ -10,7 +10,7 @@ use hotfire_plan::{print_duration_us, shell_quote};
 use super::SCHEMA_VERSION;
 use super::json::{PlanResult, Report, Summary, Unavailable, UnrunPlan};
 use crate::campaign::{Attempt, BUILT_IN, CampaignReport, CommandReport, SubjectReport, Unrun};
-use crate::diagnose::Finding;
+use crate::diagnose::{Finding, living_processes};
 use crate::judge::exit_code;
 
 /// Our own error.
@@ -64,6 +64,7 @@ pub fn assemble(campaign: &CampaignReport, invocation: &Invocation) -> Report {
         },
         results: campaign.subjects.iter().map(plan_result).collect(),
         findings,
+        processes: Vec::new(),
         baseline: campaign.baseline.clone(),
         unavailable: unavailable(campaign),
         interrupted: campaign.interrupted.map(hotfire_sys::signal::name),
@@ -102,6 +103,7 @@ pub fn assemble_command(
         },
         results: Vec::new(),
         findings,
+        processes: command.kept().flat_map(living_processes).collect(),
         baseline: Vec::new(),
         unavailable: unseen(command.attempts.iter()),
         interrupted: None,

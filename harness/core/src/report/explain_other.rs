@@ -47,6 +47,19 @@ pub(crate) const PAGES: &[Page] = &[
         "Add `shutdown` or `cleanup` before the exit; look at what the remaining threads wait for.",
     ),
     page!(
+        "H305",
+        "threads of a living process cannot go on",
+        "`hotfire attach` looked at a process that runs, and found threads in it that wait for each\n\
+         \x20 other, for a lock that nobody can release any more, or for native code that keeps the\n\
+         \x20 interpreter's lock. The process itself goes on.",
+        "Three looks over some 250 ms: who waits for what, who holds it, and that nobody moved. An\n\
+         \x20 idle or busy server shows none of it; whatever it could also mean is no finding.",
+        "Locks taken in another order, a fork while threads hold locks, a native call without a\n\
+         \x20 release of the interpreter's lock.",
+        "`hotfire attach PID --threads` prints all stacks; the class's page (`hotfire explain CLASS`)\n\
+         \x20 tells what to do.",
+    ),
+    page!(
         "H310",
         "the heartbeat stopped for too long",
         "The loop thread ran something that did not let it beat for longer than the scenario's\n\

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::diagnose::{Finding, Reproduced};
+use crate::diagnose::{Finding, LivingProcess, Reproduced};
 pub use crate::judge::{BaselineEntry, EntryState, KnownIssue, Rate};
 
 /// The whole answer of one invocation.
@@ -27,6 +27,9 @@ pub struct Report {
     pub results: Vec<PlanResult>,
     /// One entry per finding.
     pub findings: Vec<Finding>,
+    /// Of `attach`: the processes that were looked at, with all their threads.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub processes: Vec<LivingProcess>,
     /// One entry per entry of the baseline.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub baseline: Vec<BaselineEntry>,

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hotfire_sys::{Tracee, monotonic_ns, procfs};
 
-use super::supervisor::Supervisor;
+use super::supervisor::{Manners, Supervisor};
 use super::tasks::Role;
 use super::waits::thread;
 use crate::observe::{BirthPoint, BirthStack, ThreadBirths};
@@ -147,8 +147,10 @@ impl Supervisor {
     /// A thread was made by another one, which stands there.
     pub(super) fn note_birth(&mut self, process: i32, maker: i32) {
         let Some(role) = self.tasks.role(process).filter(|role| role.is_of_run()) else { return };
+        let is_visitor = self.manners() == Manners::Visitor;
         let Some(run) = &mut self.run else { return };
-        if !run.is_command() || run.ending {
+        // A visitor sees no end, and holds nobody for a count.
+        if !run.is_command() || run.ending || is_visitor {
             return;
         }
         let Some(born) = run.births.note(process, role == Role::Root) else { return };

@@ -30,7 +30,7 @@ use crate::observe::{DescendantEnd, LaunchMode, Observation};
 /// What a wrapper passes on, beside what the kernel sends to both of them.
 const SIGNALS: [i32; 8] = [SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGTSTP, SIGUSR1, SIGUSR2];
 /// How long leftover processes may take to stop for the moment in which they are let go.
-const LET_GO_NS: u64 = 2_000_000_000;
+pub(super) const LET_GO_NS: u64 = 2_000_000_000;
 /// How long leftover processes may take to end when they are asked to.
 const CLEAN_UP_NS: u64 = 1_000_000_000;
 /// Between two looks whether a child that was killed has ended.
@@ -127,7 +127,7 @@ fn reap(pid: i32) {
     }
 }
 
-fn job(watched: &Watched) -> Job {
+pub(super) fn job(watched: &Watched) -> Job {
     let words = watched.words.iter().map(|word| word.to_string_lossy().into_owned());
     let arguments: Vec<String> = words.collect();
     Job {

@@ -12,6 +12,7 @@ use hotfire_sys::{TaskCounts, monotonic_ns, task_counts};
 
 use super::interpreter::interpreter_lock_holder;
 use super::peers::Holders;
+use super::stall::waking;
 use super::supervisor::Supervisor;
 use super::waits::SYS_RESTART;
 use crate::observe::{Fact, ProcessRecord, Progress, Thread};
@@ -56,6 +57,9 @@ impl Supervisor {
         let mut looks = Looks::default();
         let mut traces: BTreeMap<i32, Trace> = BTreeMap::new();
         for pid in &pids {
+            if self.goes_on_between(*pid) {
+                continue;
+            }
             let calls = self.calls_of(*pid);
             let (threads, mut frames) = self.threads_and_stacks(*pid, Some(&holders));
             looks.processes.push(self.process(*pid, &threads));
@@ -160,6 +164,8 @@ impl Supervisor {
             threads: u32::try_from(living).unwrap_or(u32::MAX),
             fork: fork.cloned(),
             interpreter_lock: interpreter_lock_holder(&threads),
+            caught: procfs::signal_masks(pid).map_or(Vec::new(), |masks| waking(masks.caught)),
+            stopped: false,
         }
     }
 }

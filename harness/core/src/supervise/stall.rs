@@ -190,6 +190,14 @@ fn can_be_woken(caught: u64, is_command: bool) -> bool {
     named || (REALTIME_FIRST..=64).any(|number| caught & signal::mask_bit(number) != 0)
 }
 
+/// The signals among these by which somebody outside may end a wait.
+pub(super) fn waking(caught: u64) -> Vec<i32> {
+    let wakes = |number: &i32| {
+        *number >= REALTIME_FIRST || *number == signal::SIGTERM || WAKING_SIGNALS.contains(number)
+    };
+    (1..=64).filter(|number| caught & signal::mask_bit(*number) != 0).filter(wakes).collect()
+}
+
 /// When the oldest step in flight began. A time outside of the run was written by nobody of ours.
 fn oldest_step(snapshot: &Snapshot, begun_ns: u64, now: u64) -> Option<u64> {
     let since = snapshot.lanes.iter().filter_map(|lane| Some(lane.in_flight.as_ref()?.time_ns));
@@ -224,5 +232,7 @@ mod tests {
         assert!(!can_be_woken(signal::mask_bit(11) | signal::mask_bit(33), true));
         assert!(can_be_woken(signal::mask_bit(15), true));
         assert!(!can_be_woken(signal::mask_bit(15), false), "nobody ends a plan's child so");
+        let caught = [2, 10, 11, 15, 33, 34].map(signal::mask_bit).iter().sum();
+        assert_eq!(waking(caught), [10, 15, 34]);
     }
 }

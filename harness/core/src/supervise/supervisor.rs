@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use hotfire_sys::signal::{Caught, SIGINT, SIGTERM, SignalStream};
+use hotfire_sys::signal::{Caught, SIGCHLD, SIGINT, SIGTERM, SignalStream};
 use hotfire_sys::{Polled, Stop, Tracee, WaitEvent, monotonic_ns, poll_ready, procfs, wait_any};
 
 use super::capture::THREADS_MAX;
@@ -48,6 +48,8 @@ pub(super) struct Supervisor {
     pub(super) inherited: BTreeSet<i32>,
     /// Somebody wants us to end.
     pub(super) terminating: bool,
+    /// The signal by which they said so.
+    pub(super) asked_by: Option<i32>,
     /// Somebody wants the command to end, and no more runs of it.
     pub(super) is_interrupted: bool,
     /// The last turn ended before its events did.
@@ -61,6 +63,18 @@ pub(super) enum Manners {
     Worker,
     /// It stands where the user's own command would: what somebody sends is the command's.
     Wrapper,
+    /// It looks at processes of others: what somebody sends asks it to end, and they go on.
+    Visitor,
+}
+
+impl Manners {
+    fn asks_to_end(self, signal: i32) -> bool {
+        match self {
+            Self::Worker => [SIGTERM, SIGINT].contains(&signal),
+            Self::Wrapper => false,
+            Self::Visitor => signal != SIGCHLD,
+        }
+    }
 }
 
 impl Supervisor {
@@ -82,6 +96,7 @@ impl Supervisor {
             unwinder: Unwinder::default(),
             inherited: procfs::own_children().into_iter().collect(),
             terminating: false,
+            asked_by: None,
             is_interrupted: false,
             backlog: false,
         }
@@ -167,9 +182,10 @@ impl Supervisor {
         if self.manners == Manners::Wrapper && !caught.is_empty() {
             self.drop_pending(&mut caught);
         }
-        if self.manners == Manners::Worker {
-            let asks = |caught: &Caught| [SIGTERM, SIGINT].contains(&caught.signal);
-            self.terminating |= caught.iter().any(asks);
+        if self.manners != Manners::Wrapper {
+            let asks = |caught: &&Caught| self.manners.asks_to_end(caught.signal);
+            self.asked_by = self.asked_by.or(caught.iter().find(asks).map(|one| one.signal));
+            self.terminating |= self.asked_by.is_some();
         }
         if signalled || self.backlog {
             self.take_events();
@@ -218,6 +234,12 @@ impl Supervisor {
             Stop::Exited(status) => return self.on_end(tid, Ending::Exited(status)),
             Stop::Signaled(signal) => return self.on_end(tid, Ending::Signaled(signal)),
             _ if self.is_letting_go() => return self.let_go(event),
+            // What it gets is its own matter.
+            Stop::Signal(signal) if self.manners == Manners::Visitor => {
+                // It may have been killed meanwhile; then its end comes next.
+                let _ = tracee.resume(signal);
+                return;
+            }
             // Of an untraced child only stops by job control are told.
             Stop::Signal(signal) if self.is_untraced() => return self.on_group_stop(tid, signal),
             Stop::Signal(signal) => return self.on_signal(tid, signal),

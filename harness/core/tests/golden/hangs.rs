@@ -10,15 +10,15 @@ use crate::rules::RuleCases;
 
 const PLAN: &str = "create a = reference; load a tiny; generate a 16; exit";
 /// A process that the child made, and a thread of it.
-const OTHER: i32 = 200;
+pub(crate) const OTHER: i32 = 200;
 
 /// It sat in the same call all the time.
-fn still() -> Value {
+pub(crate) fn still() -> Value {
     progress(json!({"looks_in_call": 3, "same_call": true}))
 }
 
 /// It slept anew again and again.
-fn restless() -> Value {
+pub(crate) fn restless() -> Value {
     progress(json!({"looks_in_call": 3, "same_call": true, "switches": 9}))
 }
 
@@ -39,7 +39,7 @@ fn progress(changes: Value) -> Value {
     json!({"known": all})
 }
 
-fn futex(kind: &str, owner: Option<i32>) -> Value {
+pub(crate) fn futex(kind: &str, owner: Option<i32>) -> Value {
     json!({"futex": {
         "address": 0x1000, "untimed": true, "private": true, "owner": owner,
         "lock": {"kind": kind, "address": 0x1000},
@@ -52,12 +52,12 @@ fn gone(owner: i32) -> Value {
     wait
 }
 
-fn pipe(untimed: bool, peers: &[i32]) -> Value {
+pub(crate) fn pipe(untimed: bool, peers: &[i32]) -> Value {
     let descriptor = json!({"number": 3, "target": "pipe:[77]", "peers": {"known": peers}});
     json!({"descriptors": {"number": 0, "untimed": untimed, "descriptors": [descriptor]}})
 }
 
-fn child(pid: i32) -> Value {
+pub(crate) fn child(pid: i32) -> Value {
     json!({"child": {"pid": pid, "endless": true}})
 }
 
@@ -74,7 +74,7 @@ const EXTENSION: [(&str, &str); 3] = [
     ("libpython3.11.so", "_PyEval_EvalFrameDefault"),
 ];
 
-fn thread(tid: i32, wait: Value, progress: Value) -> Value {
+pub(crate) fn thread(tid: i32, wait: Value, progress: Value) -> Value {
     thread_in(tid, wait, progress, &ENGINE)
 }
 
@@ -104,12 +104,12 @@ fn alone(threads: u32) -> Vec<Value> {
 }
 
 /// A child that was forked when its parent had these threads.
-fn with_forked(threads: u32, parents: &[i32]) -> Vec<Value> {
+pub(crate) fn with_forked(threads: u32, parents: &[i32]) -> Vec<Value> {
     let fork = json!({"parent": CHILD, "threads": parents});
     [alone(1), vec![process(OTHER, threads, fork, json!({"known": null}))]].concat()
 }
 
-fn stalled(processes: Vec<Value>, threads: Vec<Value>) -> Case {
+pub(crate) fn stalled(processes: Vec<Value>, threads: Vec<Value>) -> Case {
     stalled_by("run_limit", processes, threads)
 }
 
@@ -122,7 +122,7 @@ fn stalled_by(reason: &str, processes: Vec<Value>, threads: Vec<Value>) -> Case 
     case
 }
 
-fn deadlock() -> RuleCases {
+pub(crate) fn deadlock() -> RuleCases {
     let crossed = |progress: Value| {
         let first = thread(CHILD, futex("mutex", Some(101)), progress);
         stalled(alone(2), vec![first, thread(101, futex("mutex", Some(CHILD)), still())])
@@ -147,7 +147,7 @@ fn deadlock() -> RuleCases {
     }
 }
 
-fn held_across_fork() -> RuleCases {
+pub(crate) fn held_across_fork() -> RuleCases {
     let case = |gone_owner: i32, progress: Value| {
         let parent = thread(CHILD, child(OTHER), still());
         stalled(
@@ -166,7 +166,7 @@ fn held_across_fork() -> RuleCases {
     }
 }
 
-fn fork_orphaned_lock() -> RuleCases {
+pub(crate) fn fork_orphaned_lock() -> RuleCases {
     let case = |parents: &[i32], own: u32, threads: Vec<Value>| {
         let parent = thread(CHILD, child(OTHER), still());
         stalled(with_forked(own, parents), [vec![parent], threads].concat())
@@ -187,7 +187,7 @@ fn fork_orphaned_lock() -> RuleCases {
     }
 }
 
-fn locks_of_each_other() -> RuleCases {
+pub(crate) fn locks_of_each_other() -> RuleCases {
     let case = |kind: &str, progress: Value| {
         let first = thread(CHILD, futex(kind, None), still());
         stalled(alone(2), vec![first, thread(101, futex(kind, None), progress)])
@@ -204,7 +204,7 @@ fn locks_of_each_other() -> RuleCases {
     }
 }
 
-fn interpreter_lock_held() -> RuleCases {
+pub(crate) fn interpreter_lock_held() -> RuleCases {
     let case = |waiters: Value, holder: Value, frames: &[(&str, &str)]| {
         let processes = vec![process(CHILD, 2, Value::Null, json!({"known": CHILD}))];
         let sleeps = json!({"syscall": {"number": 230, "endless": false}});

@@ -20,6 +20,7 @@ mod gate;
 mod hangs;
 mod kills;
 mod leaks;
+mod living;
 mod races;
 mod reports;
 mod rules;

@@ -187,6 +187,7 @@ fn report(results: Vec<PlanResult>) -> Report {
     let runs = results.iter().map(|plan| plan.runs).sum();
     let failed = results.iter().map(|plan| plan.failed).sum();
     Report {
+        processes: Vec::new(),
         schema: "hotfire/1".to_owned(),
         verb: "run".to_owned(),
         seed: None,
