@@ -129,6 +129,7 @@ fn help_has_working_verbs_only() {
             "replay",
             "exec",
             "core",
+            "attach",
             "list",
             "show",
             "accept",
