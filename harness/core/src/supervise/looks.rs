@@ -20,8 +20,8 @@ use crate::unwind::Frame;
 
 /// Processes whose threads are looked at.
 const PROCESSES_MAX: usize = 64;
-/// Looks after the first one.
-const MORE_LOOKS: u32 = 2;
+/// Looks of a run that does not go on.
+pub(super) const LOOKS: u32 = 3;
 /// How long stopped threads may take to get back to where they were, before counts begin.
 const SETTLE_NS: u64 = 30_000_000;
 /// Between two looks.
@@ -49,8 +49,9 @@ struct Trace {
 }
 
 impl Supervisor {
-    /// Looks at all threads of all processes of the run; takes about 300 ms.
-    pub(super) fn look_closely(&mut self) -> Looks {
+    /// Looks so many times at all threads of all processes of the run; takes about 100 ms for each
+    /// look after the first.
+    pub(super) fn look_closely(&mut self, looks_wanted: u32) -> Looks {
         let pids: Vec<i32> = self.tasks.of_run().iter().map(|(pid, _)| *pid).collect();
         let pids: Vec<i32> = pids.into_iter().take(PROCESSES_MAX).collect();
         let holders = Holders::of(&pids);
@@ -72,7 +73,7 @@ impl Supervisor {
         }
         // The first one may have to read large symbol tables.
         let deadline = monotonic_ns().saturating_add(LOOKS_NS);
-        for _ in 0..MORE_LOOKS {
+        for _ in 1..looks_wanted {
             if monotonic_ns() > deadline || !self.look_again(&pids, &mut traces) {
                 break;
             }

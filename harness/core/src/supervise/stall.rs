@@ -10,7 +10,7 @@ use hotfire_recorder::{Snapshot, Stage};
 use hotfire_sys::procfs::{self, SyscallState};
 use hotfire_sys::{monotonic_ns, signal};
 
-use super::looks::Looks;
+use super::looks::{LOOKS, Looks};
 use super::supervisor::Supervisor;
 use super::waits::{SYS_RESTART, is_endless, is_timed, thread, wait_of};
 use crate::observe::{Stall, StallReason};
@@ -110,7 +110,9 @@ impl Supervisor {
             return;
         };
         let quiet_us = now.saturating_sub(since) / 1000;
-        let Looks { threads, processes } = self.look_closely();
+        // What makes more and more processes is not waited for.
+        let looks = if reason == StallReason::ProcessLimit { 1 } else { LOOKS };
+        let Looks { threads, processes } = self.look_closely(looks);
         if reason == StallReason::EndlessWait && !self.still_waits() {
             // It went on while we looked.
             return;

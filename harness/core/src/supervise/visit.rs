@@ -12,7 +12,7 @@ use hotfire_sys::{SysError, Tracee, is_copy, monotonic_ns, procfs, target, threa
 
 use super::capture::THREADS_MAX;
 use super::command::{LET_GO_NS, Watched, job};
-use super::looks::Looks;
+use super::looks::{LOOKS, Looks};
 use super::output::Collector;
 use super::run::Run;
 use super::supervisor::{Manners, Supervisor};
@@ -55,7 +55,7 @@ pub fn visit(pid: i32, alone: bool) -> Result<Observation, VisitError> {
     let mut supervisor = Supervisor::new(signals, Manners::Visitor, String::new());
     supervisor.begin_visit(pid);
     let seen = match supervisor.enter(pid, alone) {
-        Ok(stopped) => Ok((supervisor.look_closely(), stopped)),
+        Ok(stopped) => Ok((supervisor.look_closely(LOOKS), stopped)),
         Err(error) => Err(VisitError::Seize(error)),
     };
     supervisor.leave();
