@@ -11,6 +11,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::Case;
+use crate::told::{Told, check, told};
 use crate::workshop::Workshop;
 
 pub(crate) const CASES: &[Case] = &[
@@ -27,24 +28,6 @@ pub(crate) const CASES: &[Case] = &[
     ("class-of-deaths-at-exit", exits),
     ("class-of-panics", panics),
 ];
-
-/// What a program's way to die is taken for.
-struct Told {
-    way: &'static str,
-    class: &'static str,
-    rule: &'static str,
-    /// Part of the culprit function's name.
-    function: &'static str,
-}
-
-const fn told(
-    way: &'static str,
-    class: &'static str,
-    rule: &'static str,
-    function: &'static str,
-) -> Told {
-    Told { way, class, rule, function }
-}
 
 /// No rule fires.
 const NONE: &str = "";
@@ -108,14 +91,6 @@ fn finding(workshop: &Workshop, command: &[&str]) -> Value {
     let done = workshop.run(&arguments);
     assert_eq!(done.status, 100, "{command:?}: {}", done.stderr);
     workshop.json("out.json")["findings"][0].clone()
-}
-
-fn check(finding: &Value, told: &Told) {
-    let rule = finding["likely_cause"]["rule"].as_str().unwrap_or(NONE);
-    let class = finding["class"].as_str().unwrap_or_default();
-    assert_eq!((class, rule), (told.class, told.rule), "{}: {finding:#}", told.way);
-    let function = finding["culprit"]["function"].as_str().unwrap_or_default();
-    assert!(function.contains(told.function), "{}: {function}", told.way);
 }
 
 fn check_all(cases: &[Told]) {

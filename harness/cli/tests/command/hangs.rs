@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::Case;
 use crate::classes::built;
+use crate::told::{Told, check, told};
 use crate::workshop::{LIMIT, Workshop, send_signal};
 
 pub(crate) const CASES: &[Case] = &[
@@ -24,24 +25,6 @@ pub(crate) const CASES: &[Case] = &[
     ("hangs-are-declared-early-only-with-a-limit", early),
     ("a-deadlock-shows-both-stacks", both_stacks),
 ];
-
-/// What a program's way not to go on is taken for.
-struct Told {
-    way: &'static str,
-    class: &'static str,
-    rule: &'static str,
-    /// Part of the culprit function's name.
-    function: &'static str,
-}
-
-const fn told(
-    way: &'static str,
-    class: &'static str,
-    rule: &'static str,
-    function: &'static str,
-) -> Told {
-    Told { way, class, rule, function }
-}
 
 /// No rule fires.
 const fn unknown(way: &'static str) -> Told {
@@ -70,14 +53,6 @@ fn finding(workshop: &Workshop, command: &[&str]) -> Value {
     let done = workshop.run(&arguments);
     assert_eq!(done.status, 100, "{command:?}: {}", done.stderr);
     workshop.json("out.json")["findings"][0].clone()
-}
-
-fn check(finding: &Value, told: &Told) {
-    let rule = finding["likely_cause"]["rule"].as_str().unwrap_or_default();
-    let class = finding["class"].as_str().unwrap_or_default();
-    assert_eq!((class, rule), (told.class, told.rule), "{}: {finding:#}", told.way);
-    let function = finding["culprit"]["function"].as_str().unwrap_or_default();
-    assert!(function.contains(told.function), "{}: {finding:#}", told.way);
 }
 
 fn check_all(cases: &[Told]) -> Vec<Value> {

@@ -27,6 +27,8 @@ mod gate;
 mod github;
 mod hangs;
 mod healthy;
+#[path = "../../../core/tests/python/find.rs"]
+mod interpreters;
 mod interrupt;
 mod junit;
 mod keep;
@@ -42,6 +44,7 @@ mod refusals;
 mod replay;
 mod soak;
 mod source;
+mod told;
 mod usage;
 mod workshop;
 

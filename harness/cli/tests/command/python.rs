@@ -3,13 +3,14 @@
 //!
 //! Deliberately absent: how they are read (hotfire-core's own tests), interpreters that are not here.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use libtest_mimic::Trial;
 use serde_json::Value;
 
 use crate::core::kernel_writes_cores;
+use crate::interpreters::find;
 use crate::replay::assert_valid;
 use crate::workshop::{LIMIT, Started, Workshop};
 
@@ -36,21 +37,6 @@ pub(crate) fn trials() -> Vec<Trial> {
         })
     };
     (8..=14).flat_map(of_version).collect()
-}
-
-/// CPython 3.`minor`: below the user's folder of versions, or on the path.
-fn find(minor: u8) -> Option<PathBuf> {
-    let name = format!("python3.{minor}");
-    let home = std::env::home_dir().unwrap_or_default();
-    let versions = std::fs::read_dir(home.join(".pyenv/versions")).into_iter().flatten().flatten();
-    let of_versions = versions.map(|version| version.path().join("bin").join(&name));
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let of_path = std::env::split_paths(&path).map(|folder| folder.join(&name));
-    of_versions.chain(of_path).find(|program| {
-        let says = "import sys; print(sys.version_info[1])";
-        let answer = Command::new(program).args(["-c", says]).output();
-        answer.is_ok_and(|it| it.stdout == format!("{minor}\n").into_bytes())
-    })
 }
 
 /// A crash in C that Python called through C, and a thread that waits in a lock.

@@ -10,7 +10,7 @@ use super::code::Code;
 use super::culprit::{culprit_of_frame, file_name, is_of_standard_library};
 use super::facts::{Context, Facts};
 use super::finding::{Culprit, Finding, FindingThread, LeftBehind};
-use super::rule::{Rule, Seen, Sign, decide};
+use super::rule::{Rule, Seen, decide, sign};
 use super::scene::is_somebodys;
 use super::signature::{new_finding, seal};
 use super::signs::{evidence, line};
@@ -32,10 +32,6 @@ const LATE_SHARE: u32 = 3;
 /// The last birth lies in the last of so many parts of the time.
 const LAST_PART: u64 = 5;
 const US_PER_SECOND: f64 = 1e6;
-
-const fn sign(name: &'static str, holds: fn(&Facts<'_>) -> Option<Seen>) -> Sign {
-    Sign { name, holds }
-}
 
 /// The rule about threads of a command.
 pub const BIRTH_RULES: &[Rule] = &[Rule {

@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use super::facts::Facts;
 use super::finding::FindingThread;
-use super::rule::{Rule, Seen, Sign};
+use super::rule::{Rule, Seen, sign};
+use super::rules::{HELD_ACROSS_FORK, LOCKS_OF_EACH_OTHER};
 use super::signs::line;
 use super::stuck;
 use super::threads::finding_thread;
@@ -86,10 +87,6 @@ fn asked_for(observation: &Observation) -> Option<&Stall> {
     observation.stall.as_ref().filter(|stall| stall.reason == StallReason::AskedFor)
 }
 
-const fn sign(name: &'static str, holds: super::rule::Question) -> Sign {
-    Sign { name, holds }
-}
-
 /// The rules about processes that go on, the first that fires decides.
 pub const LIVING_RULES: &[Rule] = &[
     Rule {
@@ -102,15 +99,7 @@ pub const LIVING_RULES: &[Rule] = &[
             sign("threads-alone", is_of_threads),
         ],
     },
-    Rule {
-        name: "held-across-fork",
-        class: "fork-orphaned-lock",
-        text: "a lock was held at the moment of a fork; in the new process nobody can release it",
-        signs: &[
-            sign("owner-in-parent", stuck::owner_is_in_parent),
-            sign("no-progress", stuck::left_behind_stays),
-        ],
-    },
+    HELD_ACROSS_FORK,
     Rule {
         name: "fork-orphaned-lock",
         class: "fork-orphaned-lock",
@@ -122,12 +111,7 @@ pub const LIVING_RULES: &[Rule] = &[
             sign("nobody-outside", nobody_outside),
         ],
     },
-    Rule {
-        name: "locks-of-each-other",
-        class: "deadlock",
-        text: "all threads wait for locks that only one of them can hold",
-        signs: &[sign("locks", stuck::all_wait_for_locks), sign("no-progress", stuck::all_stay)],
-    },
+    LOCKS_OF_EACH_OTHER,
     Rule {
         name: "interpreter-lock-held",
         class: "interpreter-lock-held",

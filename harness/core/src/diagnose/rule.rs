@@ -28,6 +28,10 @@ pub struct Sign {
     pub holds: Question,
 }
 
+pub(crate) const fn sign(name: &'static str, holds: Question) -> Sign {
+    Sign { name, holds }
+}
+
 /// A class by mechanism. It fires only when every sign is seen.
 #[derive(Clone, Copy)]
 pub struct Rule {

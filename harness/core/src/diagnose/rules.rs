@@ -5,12 +5,8 @@
 //! `tests/golden/rules.rs`, which proves that each sign is needed.
 //! Deliberately absent: what the facts are (`signs.rs`, `texts.rs`).
 
-use super::rule::{Rule, Sign};
+use super::rule::{Rule, Sign, sign};
 use super::{accesses, calls, growth, kills, leaving, signs, stuck, texts};
-
-const fn sign(name: &'static str, holds: super::rule::Question) -> Sign {
-    Sign { name, holds }
-}
 
 const SELF_ABORT: Sign = sign("abort", signs::is_abort);
 const FROM_ITSELF: Sign = sign("from-itself", signs::is_from_itself);
@@ -395,6 +391,25 @@ pub const CRASH_RULES: &[Rule] = &[
     },
 ];
 
+/// Of a run that came to a halt, and of a process that goes on.
+pub(crate) const HELD_ACROSS_FORK: Rule = Rule {
+    name: "held-across-fork",
+    class: "fork-orphaned-lock",
+    text: "a lock was held at the moment of a fork; in the new process nobody can release it",
+    signs: &[
+        sign("owner-in-parent", stuck::owner_is_in_parent),
+        sign("no-progress", stuck::left_behind_stays),
+    ],
+};
+
+/// Of both, too.
+pub(crate) const LOCKS_OF_EACH_OTHER: Rule = Rule {
+    name: "locks-of-each-other",
+    class: "deadlock",
+    text: "all threads wait for locks that only one of them can hold",
+    signs: &[sign("locks", stuck::all_wait_for_locks), sign("no-progress", stuck::all_stay)],
+};
+
 /// Rules about runs that came to a halt. What is proven comes before what is left.
 pub const HANG_RULES: &[Rule] = &[
     Rule {
@@ -403,15 +418,7 @@ pub const HANG_RULES: &[Rule] = &[
         text: "threads or processes wait in a circle",
         signs: &[sign("cycle", stuck::has_cycle), sign("no-progress", stuck::cycle_stays)],
     },
-    Rule {
-        name: "held-across-fork",
-        class: "fork-orphaned-lock",
-        text: "a lock was held at the moment of a fork; in the new process nobody can release it",
-        signs: &[
-            sign("owner-in-parent", stuck::owner_is_in_parent),
-            sign("no-progress", stuck::left_behind_stays),
-        ],
-    },
+    HELD_ACROSS_FORK,
     Rule {
         name: "fork-orphaned-lock",
         class: "fork-orphaned-lock",
@@ -423,12 +430,7 @@ pub const HANG_RULES: &[Rule] = &[
             sign("no-progress", stuck::orphan_stays),
         ],
     },
-    Rule {
-        name: "locks-of-each-other",
-        class: "deadlock",
-        text: "all threads wait for locks that only one of them can hold",
-        signs: &[sign("locks", stuck::all_wait_for_locks), sign("no-progress", stuck::all_stay)],
-    },
+    LOCKS_OF_EACH_OTHER,
     Rule {
         name: "interpreter-lock-held",
         class: "interpreter-lock-held",

@@ -1,8 +1,8 @@
-//! An observation for tests of this crate, of a run that ended well and of which little is known.
+//! An observation and a death for tests of this crate, of which little is known.
 
-use super::{Ending, Fact, LaunchMode, Observation, Output};
+use super::{Crash, Ending, Fact, HeapFacts, LastWords, LaunchMode, Observation, Output, Victim};
 
-/// The observation.
+/// A run that ended well.
 pub(crate) fn bare_observation() -> Observation {
     let unknown = || "a test".to_owned();
     Observation {
@@ -26,5 +26,36 @@ pub(crate) fn bare_observation() -> Observation {
         output: Output::default(),
         wall_us: 1,
         soft_errors: Vec::new(),
+    }
+}
+
+/// The death of a process that is not there.
+pub(crate) fn bare_crash(signal: i32) -> Crash {
+    let unknown = || "a test".to_owned();
+    Crash {
+        victim: Victim {
+            // Nobody's memory: there is no stack to be searched.
+            pid: i32::MAX,
+            tid: i32::MAX,
+            thread: String::new(),
+            is_child: true,
+            command: String::new(),
+        },
+        signal,
+        siginfo: Fact::Unavailable(unknown()),
+        registers: Fact::Unavailable(unknown()),
+        instruction: Vec::new(),
+        location: Fact::Unavailable(unknown()),
+        address_map: Fact::Unavailable(unknown()),
+        former: None,
+        former_of_parent: false,
+        limit: None,
+        pointers: Vec::new(),
+        heap: HeapFacts::default(),
+        last_words: LastWords::default(),
+        threads: Vec::new(),
+        through_handler: false,
+        time_ns: 0,
+        held_ns: 0,
     }
 }

@@ -13,7 +13,7 @@ mod stack;
 mod words;
 
 #[cfg(test)]
-pub(crate) use bare::bare_observation;
+pub(crate) use bare::{bare_crash, bare_observation};
 pub use births::*;
 pub use census::*;
 pub use hang::*;

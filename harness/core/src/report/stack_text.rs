@@ -63,40 +63,16 @@ pub fn render_registers(crash: &Crash) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observe::{HeapFacts, LastWords, Registers, Victim};
+    use crate::observe::{Registers, bare_crash};
 
     #[test]
     fn registers_stand_in_columns() {
-        let unknown = || "a test".to_owned();
+        let registers =
+            Registers { rip: 0x1000, rsp: 0x7fff_0000, rbp: 0, general: (0..14).collect() };
         let crash = Crash {
-            victim: Victim {
-                pid: 1,
-                tid: 1,
-                thread: String::new(),
-                is_child: true,
-                command: String::new(),
-            },
-            signal: 11,
-            siginfo: Fact::Unavailable(unknown()),
-            registers: Fact::Known(Registers {
-                rip: 0x1000,
-                rsp: 0x7fff_0000,
-                rbp: 0,
-                general: (0..14).collect(),
-            }),
+            registers: Fact::Known(registers),
             instruction: vec![0x8b, 0x07],
-            location: Fact::Unavailable(unknown()),
-            address_map: Fact::Unavailable(unknown()),
-            former: None,
-            former_of_parent: false,
-            limit: None,
-            pointers: Vec::new(),
-            heap: HeapFacts::default(),
-            last_words: LastWords::default(),
-            threads: Vec::new(),
-            through_handler: false,
-            time_ns: 0,
-            held_ns: 0,
+            ..bare_crash(11)
         };
         let text = render_registers(&crash);
         assert!(text.contains("rip 0x0000000000001000  rsp 0x000000007fff0000"), "{text}");

@@ -173,40 +173,16 @@ impl SignalFrames {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observe::{Fact, HeapFacts, LastWords, Registers, Victim};
+    use crate::observe::{Fact, Registers, bare_crash};
 
     fn fault(rip: u64, address: u64) -> Crash {
-        let unknown = || "not asked for".to_owned();
+        let siginfo =
+            SignalInfo { signal: signal::SIGSEGV, code: 1, address: Some(address), sender: None };
+        let registers = Registers { rip, rsp: 0, rbp: 0, general: Vec::new() };
         Crash {
-            victim: Victim {
-                // Nobody's memory: there is no stack to be searched.
-                pid: i32::MAX,
-                tid: i32::MAX,
-                thread: String::new(),
-                is_child: true,
-                command: String::new(),
-            },
-            signal: signal::SIGSEGV,
-            siginfo: Fact::Known(SignalInfo {
-                signal: signal::SIGSEGV,
-                code: 1,
-                address: Some(address),
-                sender: None,
-            }),
-            registers: Fact::Known(Registers { rip, rsp: 0, rbp: 0, general: Vec::new() }),
-            instruction: Vec::new(),
-            location: Fact::Unavailable(unknown()),
-            address_map: Fact::Unavailable(unknown()),
-            former: None,
-            former_of_parent: false,
-            limit: None,
-            pointers: Vec::new(),
-            heap: HeapFacts::default(),
-            last_words: LastWords::default(),
-            threads: Vec::new(),
-            through_handler: false,
-            time_ns: 0,
-            held_ns: 0,
+            siginfo: Fact::Known(siginfo),
+            registers: Fact::Known(registers),
+            ..bare_crash(signal::SIGSEGV)
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use hotfire_core::python::{Interpreters, Running};
@@ -10,21 +10,6 @@ use hotfire_core::symbolize::Symbolizer;
 use hotfire_core::unwind::Memory;
 use hotfire_sys::procfs;
 use tempfile::TempDir;
-
-/// CPython 3.`minor`: below the user's folder of versions, or on the path.
-pub(crate) fn find(minor: u8) -> Option<PathBuf> {
-    let name = format!("python3.{minor}");
-    let home = std::env::home_dir().unwrap_or_default();
-    let versions = std::fs::read_dir(home.join(".pyenv/versions")).into_iter().flatten().flatten();
-    let of_versions = versions.map(|version| version.path().join("bin").join(&name));
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let of_path = std::env::split_paths(&path).map(|folder| folder.join(&name));
-    of_versions.chain(of_path).find(|program| {
-        let says = "import sys; print(sys.version_info[1])";
-        let answer = Command::new(program).args(["-c", says]).output();
-        answer.is_ok_and(|it| it.stdout == format!("{minor}\n").into_bytes())
-    })
-}
 
 /// Functions nested in each other, a method of a class, a generator, a comprehension, calls through
 /// C, and names of every kind. Where a thread tells of itself and then waits is one line.

@@ -10,6 +10,7 @@
 )]
 
 mod agreement;
+mod find;
 mod interpreter;
 mod offsets;
 mod wrong;
@@ -22,7 +23,7 @@ use libtest_mimic::{Arguments, Trial};
 fn main() -> ExitCode {
     let mut trials = Vec::new();
     for minor in 8..=14 {
-        let program = interpreter::find(minor);
+        let program = find::find(minor);
         let is_missing = program.is_none();
         let tests: [(&str, Test); 2] = [
             ("agrees-with-faulthandler", agreement::test),
