@@ -6,7 +6,7 @@
 #   scripts/bench.sh signatures [ROUNDS]   crashing runs per second (default: 5)
 #   scripts/bench.sh exec [ROUNDS]         what `hotfire exec` costs a healthy program (default: 7)
 #
-# `backtrace` fetches ONNX Runtime's library from PyPI into .cache/, once.
+# `backtrace` fetches ONNX Runtime's library once (scripts/fetch-engines.sh).
 # Exit status: 0 measured, whether the aims are met or missed; 2 usage; 96 set-up.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -41,38 +41,18 @@ isolation() {
     python3 scripts/bench/isolation.py "$@"
 }
 
-# The biggest library that is small enough to fetch: 29 MB, stripped, with unwind tables.
-fetch_onnxruntime() { # the library's path is left in $onnxruntime
-    local version=1.31.1
-    local name=libonnxruntime.so.$version
-    local checksum=fc44112fbe06d7d689c57e11d3862031f64711007e4ee020f8eed5185fd2c1d3
-    local folder=$PWD/.cache/onnxruntime work
-    onnxruntime=$folder/$name
-    checked() { [ -f "$1" ] && [ "$(sha256sum <"$1" | cut -d' ' -f1)" = $checksum ]; }
-    checked "$onnxruntime" && return
-    need unzip unzip
-    mkdir -p "$folder"
-    work=$(mktemp -d "$folder/fetch.XXXXXX")
-    # shellcheck disable=SC2064 # the folder's name is wanted as it is now
-    trap "rm -rf '$work'" EXIT
-    python3 -m pip download --quiet --no-deps --only-binary :all: --python-version 3.11 \
-        --platform manylinux_2_28_x86_64 -d "$work" "onnxruntime==$version" ||
-        set_up_failed "pip could not fetch onnxruntime $version" "check the network and \`pip config list\`"
-    unzip -qj "$work"/onnxruntime-*.whl "*/$name" -d "$work"
-    checked "$work/$name" || set_up_failed "$name has a wrong checksum" "pip cache purge, then try again"
-    mv "$work/$name" "$onnxruntime"
-}
-
 backtrace() {
     need gdb gdb
     need eu-stack elfutils
-    local onnxruntime
-    fetch_onnxruntime
+    scripts/fetch-engines.sh onnxruntime
     prepare
     cargo build --release --quiet -p hotfire-core --example stacks ||
         set_up_failed "the example does not build" "cargo build --release -p hotfire-core --example stacks"
-    compile scripts/big-library.c big-library -ldl
-    HOTFIRE_ONNXRUNTIME=$onnxruntime python3 scripts/bench/backtrace.py "$@"
+    compile harness/core/tests/unwind/programs/big-library.c big-library -ldl '-Wl,-rpath,$ORIGIN'
+    local library
+    library=$(ls "$PWD"/.cache/engines/onnxruntime/libonnxruntime.so.*)
+    ln -sf "$library" "$build/bench/libonnxruntime.so"
+    HOTFIRE_ONNXRUNTIME=$library python3 scripts/bench/backtrace.py "$@"
 }
 
 signatures() {

@@ -2,7 +2,7 @@
 # Fetches the real engines' published libraries into .cache/engines, checks their checksums and
 # makes the tiny models. What is there already is neither downloaded nor made again.
 #
-#   scripts/fetch-engines.sh [NAME…]      names: llama (default: all)
+#   scripts/fetch-engines.sh [NAME…]      names: llama onnxruntime (default: all)
 #
 # Exit status: 0 all there, 2 usage, 96 set-up (a tool is missing, no network, wrong checksum).
 set -euo pipefail
@@ -78,12 +78,40 @@ fetch_llama() {
     printf 'llama: ready in %s\n' "$folder"
 }
 
-[ $# -gt 0 ] || set -- llama
+# ONNX Runtime as published for Python: a big stripped library (29 MB) with unwind tables, for what
+# is said of stacks. No engine drives it yet.
+fetch_onnxruntime() {
+    local version=1.31.1
+    local library=libonnxruntime.so.$version
+    local folder=$root/.cache/engines/onnxruntime
+    local work
+    need sha256sum coreutils
+    mkdir -p "$folder"
+    if ! checked "$folder/$library"; then
+        need python3 python3
+        work=$(mktemp -d "$folder/fetch.XXXXXX")
+        # shellcheck disable=SC2064 # the folder's name is wanted as it is now
+        trap "rm -rf '$work'" EXIT
+        python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: \
+            --python-version 3.11 --platform manylinux_2_28_x86_64 -d "$work" "onnxruntime==$version" ||
+            set_up_failed "pip could not fetch onnxruntime $version" \
+                "check the network and \`python3 -m pip config list\`"
+        (cd "$work" && python3 -m zipfile -e onnxruntime-*.whl .)
+        checked "$work/onnxruntime/capi/$library" ||
+            set_up_failed "$library has a wrong checksum" "python3 -m pip cache purge, then try again"
+        mv "$work/onnxruntime/capi/$library" "$folder/$library"
+        rm -rf "$work"
+        trap - EXIT
+    fi
+    printf 'onnxruntime: ready in %s\n' "$folder"
+}
+
+[ $# -gt 0 ] || set -- llama onnxruntime
 for name in "$@"; do
     case $name in
-    llama) ;;
+    llama | onnxruntime) ;;
     *)
-        printf 'error: no engine is called %s\n  help: the engines to fetch are: llama\n' "$name" >&2
+        printf 'error: no engine is called %s\n  help: the engines to fetch are: llama onnxruntime\n' "$name" >&2
         exit 2
         ;;
     esac

@@ -67,6 +67,7 @@ install_tools() {
         has "${tool%%:*}" || packages+=("$package")
     done
     python3 -c 'import yaml' 2>/dev/null || packages+=(python3-yaml)
+    python3 -m pip --version >/dev/null 2>&1 || packages+=(python3-pip)
     if [ ${#packages[@]} -gt 0 ]; then
         has apt-get || { printf 'error: missing: %s, and there is no apt-get\n' "${packages[*]}"; return 1; }
         if [ "$(id -u)" != 0 ]; then
@@ -101,12 +102,15 @@ install_rust_parts() {
 # Where the network is closed, the tests of real engines are skipped; where the engines are here,
 # none may be.
 fetch_engines() {
-    if scripts/fetch-engines.sh >"$logs/fetch.log" 2>&1; then
+    local engine
+    for engine in llama onnxruntime; do
+        if scripts/fetch-engines.sh $engine >"$logs/fetch.log" 2>&1; then
+            cat "$logs/fetch.log"
+            continue
+        fi
         cat "$logs/fetch.log"
-        return
-    fi
-    cat "$logs/fetch.log"
-    printf 'SKIP engine-llama: %s\n' "$(grep -m1 '^error: ' "$logs/fetch.log" || tail -n1 "$logs/fetch.log")"
+        printf 'SKIP engine-%s: %s\n' $engine "$(grep -m1 '^error: ' "$logs/fetch.log" || tail -n1 "$logs/fetch.log")"
+    done
 }
 
 run_tests() {

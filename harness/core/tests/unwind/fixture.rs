@@ -57,6 +57,9 @@ pub(crate) const RUST: [Variant; 4] = [
         &["--edition=2024", "-Copt-level=2", "-Cforce-frame-pointers=yes"],
     ),
 ];
+/// Crashes in a library that lies beside it.
+pub(crate) const BIG_LIBRARY: Variant =
+    variant("c-big-library", ["gcc", "big-library.c"], &["-O2", "-ldl", "-Wl,-rpath,$ORIGIN"]);
 
 /// A compiled program, until it is dropped.
 #[derive(Debug)]
@@ -71,8 +74,8 @@ impl Program {
             .join("tests/unwind/programs")
             .join(variant.source);
         let done = Command::new(variant.compiler)
-            .args(variant.flags)
             .arg(source)
+            .args(variant.flags)
             .arg("-o")
             .arg(folder.path().join("program"))
             .output()

@@ -1,10 +1,5 @@
-// For the agreement test: crashes inside a big stripped library (ONNX Runtime) with a pool of threads: in the logger that it calls while it
-// makes a session, at once or when it has as many threads as the first argument says.
-//
-//   pip download --no-deps -d w onnxruntime && unzip -qj w/onnxruntime*.whl '*/libonnxruntime.so*' -d w
-//   gcc -O2 scripts/big-library.c -o w/program -ldl
-//   HOTFIRE_ONNXRUNTIME=$(ls $PWD/w/libonnxruntime.so*) HOTFIRE_UNWIND_PROGRAM=$PWD/w/program \
-//   HOTFIRE_UNWIND_MODE=9 cargo test -p hotfire-core --test unwind -- given
+// Crashes inside a big stripped library (ONNX Runtime, as libonnxruntime.so beside this program) with a pool of threads: in the logger that
+// it calls while it makes a session, at once or when it has as many threads as the first argument says.
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,7 +31,7 @@ int main(int count, char **arguments) {
     if (count != 2)
         return 2;
     threads = (unsigned)atoi(arguments[1]);
-    void *library = dlopen(getenv("HOTFIRE_ONNXRUNTIME"), RTLD_NOW);
+    void *library = dlopen("libonnxruntime.so", RTLD_NOW);
     if (!library) {
         puts(dlerror());
         return 2;
