@@ -285,7 +285,9 @@ The command keeps its terminal, its folder, its environment and its open descrip
 and Ctrl-Z reach it as they would without hotfire, and what is sent to hotfire is passed on.
 Exit status: with a finding 100, or --error-exitcode; without one the command's own, or 128
 and the signal that ended it; 126 or 127 where it cannot be started; 97 where it may not be
-traced.";
+traced.
+What the command holds more and more of (descriptors, threads, processes) is counted while it runs,
+and told with its slope; less than some seven seconds, or 64 descriptors, tell nothing.";
 
 /// `hotfire core`.
 #[derive(Debug, Clone, Args)]

@@ -132,7 +132,7 @@ fn tell(command: &CommandReport, args: &ExecArgs, presenter: &Presenter) {
     if command.kept().any(|run| run.kill.is_some_and(|kill| kill.by_itself)) {
         presenter.note("the command sent SIGKILL to itself, which is no finding");
     }
-    for line in &command.leftovers {
+    for line in command.leftovers.iter().chain(&command.rising) {
         presenter.note(line);
     }
     let unseen: BTreeSet<_> = command.attempts.iter().flat_map(|attempt| &attempt.unseen).collect();

@@ -57,6 +57,21 @@ pub fn descriptors(pid: i32) -> Result<Vec<Descriptor>, SysError> {
     Ok(found)
 }
 
+/// How many descriptors a process has open.
+///
+/// # Errors
+/// It is gone, or may not be looked at.
+pub fn descriptor_count(pid: i32) -> Result<u32, SysError> {
+    let folder = format!("/proc/{pid}/fd");
+    // Since Linux 6.2 the folder's size is their number (proc_fd_getattr, fs/proc/fd.c).
+    let size = std::fs::metadata(&folder).named("stat(/proc/PID/fd)")?.len();
+    let count = match usize::try_from(size) {
+        Ok(size) if size > 0 => size,
+        _ => read_folder(&folder)?.take(ENTRIES_MAX).count(),
+    };
+    Ok(u32::try_from(count).unwrap_or(u32::MAX))
+}
+
 /// The inodes of the names in `/dev/shm` that a process has open.
 #[must_use]
 pub fn shared_open(pid: i32, descriptors: &[Descriptor]) -> BTreeSet<u64> {
@@ -177,6 +192,12 @@ mod tests {
         let file = std::fs::File::open("/proc/self/exe").unwrap();
         let number = file.as_raw_fd();
         let seen = descriptors(own).unwrap();
+        assert!(seen.len() < 300, "nothing else holds so many here");
+        let many: Vec<_> = (0..300).map(|_| file.try_clone().unwrap()).collect();
+        assert!(descriptor_count(own).unwrap() >= 300);
+        drop(many);
+        assert!(descriptor_count(own).unwrap() < 300);
+        assert!(descriptor_count(i32::MAX).is_err());
         assert!(seen.iter().any(|one| one.number == number && one.target.starts_with('/')));
         drop(file);
         assert!(private_dirty_bytes(own).unwrap() >= 4096);

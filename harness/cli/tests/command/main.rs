@@ -42,6 +42,7 @@ mod python;
 mod races;
 mod refusals;
 mod replay;
+mod rising;
 mod soak;
 mod source;
 mod told;
@@ -77,6 +78,7 @@ fn main() -> ExitCode {
         attach::CASES,
         races::CASES,
         births::CASES,
+        rising::CASES,
         exec::CASES,
         leftovers::CASES,
         source::CASES,

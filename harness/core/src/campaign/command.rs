@@ -10,7 +10,9 @@ use hotfire_plan::scenario::Expectation;
 use hotfire_sys::SysError;
 
 use super::runner::{Attempt, Looking, strip};
-use crate::diagnose::{Context, Death, Evidence, Finding, Reproduced, Scene, data_race};
+use crate::diagnose::{
+    Context, Death, Evidence, Finding, Reproduced, Scene, data_race, rising_notes,
+};
 use crate::judge::{PlanVerdict, RunResult, judge, wilson};
 use crate::observe::{Descendant, DescendantEnd, Ending, Observation};
 use crate::supervise::{Watched, Wrapper};
@@ -40,6 +42,8 @@ pub struct CommandReport {
     pub ending: Ending,
     /// Processes that outlived it and are no finding, a line each.
     pub leftovers: Vec<String>,
+    /// What it held more and more of and is no finding, a line each.
+    pub rising: Vec<String>,
 }
 
 /// Runs a command `runs` times, or until somebody wants no more. `lines` tells where in its source
@@ -61,6 +65,7 @@ pub fn run_command(
     let mut scenes = Vec::new();
     let mut ending = Ending::Ended;
     let mut left = Vec::new();
+    let mut rising = Vec::new();
     for _ in 0..runs.max(1) {
         if wrapper.is_interrupted() {
             break;
@@ -71,7 +76,10 @@ pub fn run_command(
             left.extend(take_leftovers(&mut observation, leftovers));
         }
         scenes.push(Scene::of(&observation, &context));
-        attempts.push(looking.attempt(observation, lines));
+        let samples = observation.samples.clone();
+        let attempt = looking.attempt(observation, lines);
+        rising.extend(rising_notes(&samples, &attempt.findings));
+        attempts.push(attempt);
         // The next run's children are to be all that this process has.
         lines.rest();
     }
@@ -79,7 +87,7 @@ pub fn run_command(
     let results: Vec<RunResult> = attempts.iter().map(Attempt::result).collect();
     let verdict = judge(&results, &Expectation::Pass);
     let words = watched.words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
-    Ok(CommandReport { words, attempts, verdict, ending, leftovers: left })
+    Ok(CommandReport { words, attempts, verdict, ending, leftovers: left, rising })
 }
 
 /// Makes one finding of the deaths that are one bug, where all of them together show it.

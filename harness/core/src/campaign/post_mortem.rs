@@ -41,5 +41,6 @@ fn judge_one(observation: Observation, lines: &mut LineReader, no_output: &str) 
     let attempts = vec![attempt];
     let results: Vec<_> = attempts.iter().map(Attempt::result).collect();
     let verdict = judge(&results, &Expectation::Pass);
-    CommandReport { words, attempts, verdict, ending, leftovers: Vec::new() }
+    let (leftovers, rising) = (Vec::new(), Vec::new());
+    CommandReport { words, attempts, verdict, ending, leftovers, rising }
 }

@@ -16,7 +16,7 @@ use super::notes::{Notes, ThreadNote};
 use super::programs::{NamedFile, find_files};
 use crate::observe::{
     AddressMap, Crash, Ending, Fact, HeapFacts, LastWords, LaunchMode, NO_HOST, Observation,
-    Output, Registers, Thread, Victim, Wait,
+    Output, Registers, Samples, Thread, Victim, Wait,
 };
 use crate::python::{Interpreters, merge};
 use crate::supervise::{add_lock, add_memory_facts, address_map, stack_record, wait_of};
@@ -80,6 +80,7 @@ pub fn read_core(path: &Path, program: Option<&Path>) -> Result<Observation, Cor
         handler_reports: Vec::new(),
         stall: None,
         births: Vec::new(),
+        samples: Samples::default(),
         asked_to_end: Vec::new(),
         kill: None,
         recorder: Fact::Unavailable(NO_HOST.to_owned()),

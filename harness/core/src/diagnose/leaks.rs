@@ -188,6 +188,11 @@ fn detail(kind: Kind, more: &[(String, u32)], first: &CensusPoint, end: &CensusP
         let (from, to) = (kind.of(first), kind.of(end));
         return format!("{} became {}", kind.amount(from), kind.amount(to));
     }
+    named(more)
+}
+
+/// The first of these kinds with their counts.
+pub(super) fn named(more: &[(String, u32)]) -> String {
     let rest = more.len().saturating_sub(KINDS_NAMED_MAX);
     let named: Vec<String> =
         more.iter().take(KINDS_NAMED_MAX).map(|(name, count)| format!("{count} {name}")).collect();
@@ -197,7 +202,7 @@ fn detail(kind: Kind, more: &[(String, u32)], first: &CensusPoint, end: &CensusP
 
 /// The kinds that there are at least half as many more of as of the first, in words that stay the
 /// same from run to run.
-fn mostly(more: &[(String, u32)]) -> Option<String> {
+pub(super) fn mostly(more: &[(String, u32)]) -> Option<String> {
     let (_, most) = more.first()?;
     let kinds = more.iter().filter(|(_, count)| count.saturating_mul(2) >= *most);
     let kinds: BTreeSet<String> = kinds.map(|(name, _)| lasting_name(name)).collect();
@@ -206,7 +211,7 @@ fn mostly(more: &[(String, u32)]) -> Option<String> {
 
 /// A name without what changes from run to run and from machine to machine: numbers, and where a
 /// file lies.
-fn lasting_name(name: &str) -> String {
+pub(super) fn lasting_name(name: &str) -> String {
     let is_device = name.starts_with("/dev/") && !name.starts_with("/dev/shm/");
     if name.starts_with('/') && !is_device {
         let file = name.trim_end_matches(" (deleted)").rsplit('/').next().unwrap_or_default();

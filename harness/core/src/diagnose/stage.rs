@@ -11,6 +11,7 @@ use super::finding::{Finding, OutputTail};
 use super::hang::{freeze_finding, stall_finding};
 use super::leaks::{leak_findings, left_at_death};
 use super::leftovers::orphans_finding;
+use super::rising::rising_finding;
 use super::signs::evidence;
 use crate::observe::{DescendantEnd, Fact, NO_HOST, Observation, Stream};
 
@@ -53,6 +54,7 @@ fn lifecycle_findings(observation: &Observation, context: &Context<'_>) -> Vec<F
     findings.extend(orphans_finding(observation, context));
     findings.extend(leak_findings(observation, context));
     findings.extend(births_finding(observation, context));
+    findings.extend(rising_finding(observation, context));
     if let Some(first) = findings.first_mut() {
         first.evidence.extend(left_at_death(observation));
     }

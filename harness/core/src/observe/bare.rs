@@ -1,6 +1,8 @@
 //! An observation and a death for tests of this crate, of which little is known.
 
-use super::{Crash, Ending, Fact, HeapFacts, LastWords, LaunchMode, Observation, Output, Victim};
+use super::{
+    Crash, Ending, Fact, HeapFacts, LastWords, LaunchMode, Observation, Output, Samples, Victim,
+};
 
 /// A run that ended well.
 pub(crate) fn bare_observation() -> Observation {
@@ -22,6 +24,7 @@ pub(crate) fn bare_observation() -> Observation {
         recorder: Fact::Unavailable(unknown()),
         census: Fact::Unavailable(unknown()),
         births: Vec::new(),
+        samples: Samples::default(),
         descendants: Vec::new(),
         output: Output::default(),
         wall_us: 1,

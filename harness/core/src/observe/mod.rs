@@ -9,6 +9,7 @@ mod census;
 mod hang;
 mod observation;
 mod recorded;
+mod samples;
 mod stack;
 mod words;
 
@@ -19,5 +20,6 @@ pub use census::*;
 pub use hang::*;
 pub use observation::*;
 pub use recorded::*;
+pub use samples::*;
 pub use stack::*;
 pub use words::*;

@@ -6,6 +6,7 @@ use super::births::ThreadBirths;
 use super::census::CensusRecord;
 use super::hang::{DescriptorRecord, LockRecord, ProcessRecord, Progress, not_watched};
 use super::recorded::Recorded;
+use super::samples::Samples;
 use super::stack::{StackRecord, not_asked_for};
 use super::words::{HeapFacts, LastWords, Pointer};
 
@@ -95,6 +96,9 @@ pub struct Observation {
     /// The threads that processes of a command made, where they made many.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub births: Vec<ThreadBirths>,
+    /// What processes of a command held while it ran, where that became more.
+    #[serde(default, skip_serializing_if = "Samples::is_empty")]
+    pub samples: Samples,
     /// Processes that the child made, directly or not, in the order of their birth.
     #[serde(default)]
     pub descendants: Vec<Descendant>,

@@ -2,10 +2,11 @@
 //! for it and by which signs, what next. The rules are those that run: their texts stand in one
 //! place.
 //!
-//! Deliberately absent: the classes of other leaks than threads, which their codes explain.
+//! Deliberately absent: the classes of leaks that only plans can show, which their codes explain.
 
 use crate::diagnose::{
-    BIRTH_RULES, CRASH_RULES, HANG_RULES, LEAK_RULES, RACE_CLASS, RACE_SIGNS, RACE_TEXT, Rule,
+    BIRTH_RULES, CRASH_RULES, HANG_RULES, LEAK_RULES, RACE_CLASS, RACE_SIGNS, RACE_TEXT,
+    RISING_RULES, Rule,
 };
 
 /// A class, what it means, and what to do next.
@@ -187,6 +188,14 @@ const CLASSES: &[Class] = &[
         "Join or reuse the threads where the culprit's function makes them; a pool has as many as it \
          needs.",
     ),
+    (
+        "fd-leak",
+        "Descriptors are opened again and again, and not closed: a limit on open files ends that. Of a \
+         command, their number is sampled while it runs, and told with its slope; who opened them \
+         is not seen.",
+        "The finding names what they are. Look where those are opened, and at the ways out of there by \
+         an error.",
+    ),
 ];
 
 /// No rule gives this class: that is what it says.
@@ -206,10 +215,11 @@ What to do next
 
 /// All rules whose classes have a page.
 fn rules() -> impl Iterator<Item = &'static Rule> {
-    // Threads are told of plans and of commands; other leaks have their codes' pages.
-    let is_of_both = |rule: &&Rule| BIRTH_RULES.iter().any(|other| other.class == rule.class);
+    // These are told of plans and of commands; other leaks have their codes' pages.
+    let of_commands = || BIRTH_RULES.iter().chain(RISING_RULES);
+    let is_of_both = move |rule: &&Rule| of_commands().any(|other| other.class == rule.class);
     let leaks = LEAK_RULES.iter().filter(is_of_both);
-    CRASH_RULES.iter().chain(HANG_RULES).chain(BIRTH_RULES).chain(leaks)
+    CRASH_RULES.iter().chain(HANG_RULES).chain(of_commands()).chain(leaks)
 }
 
 /// Each rule that decides for a class, with its signs.

@@ -109,7 +109,8 @@ pub(crate) const PAGES: &[Page] = &[
         "descriptors stay from turn to turn",
         "After each turn of the plan's loop more descriptors are open than before, and they still are at\n\
          \x20 the end, after a grace period.",
-        "The kernel's list of the process's descriptors, counted by what they are; slope as in L410.",
+        "The kernel's list of the process's descriptors, counted by what they are; slope as in L410.\n\
+         \x20 Of a command under `exec` there are no turns: see `hotfire explain fd-leak`.",
         "A file, socket or eventfd that an error path or a reload does not close.",
         "The finding names what they are; run with `--census steps` to see the step that opens them.",
     ),

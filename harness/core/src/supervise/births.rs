@@ -23,8 +23,8 @@ const POINTS_MAX: usize = 512;
 /// Stacks that are read of one process.
 const STACKS_MAX: usize = 20;
 /// `exit` and `exit_group` (x86-64).
-const SYS_EXIT: u64 = 60;
-const SYS_EXIT_GROUP: u64 = 231;
+pub(super) const SYS_EXIT: u64 = 60;
+pub(super) const SYS_EXIT_GROUP: u64 = 231;
 
 /// The threads that the processes of a run made.
 #[derive(Debug, Default)]

@@ -307,7 +307,7 @@ fn border(border: Border) -> CensusBorder {
 }
 
 /// What descriptors are, without what differs from one to the next of a kind.
-fn kinds(pid: i32, targets: &[&str]) -> Vec<String> {
+pub(super) fn kinds(pid: i32, targets: &[&str]) -> Vec<String> {
     let has_sockets = targets.iter().any(|target| target.starts_with("socket:"));
     let listening = if has_sockets { census::listening(pid) } else { BTreeMap::new() };
     targets.iter().map(|target| kind(target, &listening)).collect()
@@ -327,7 +327,7 @@ fn kind(target: &str, listening: &BTreeMap<u64, String>) -> String {
     }
 }
 
-fn counted(names: impl IntoIterator<Item = String>) -> BTreeMap<String, u32> {
+pub(super) fn counted(names: impl IntoIterator<Item = String>) -> BTreeMap<String, u32> {
     let mut counts = BTreeMap::new();
     for name in names {
         let known = counts.len() < KINDS_MAX || counts.contains_key(&name);

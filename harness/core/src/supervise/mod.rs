@@ -25,6 +25,7 @@ mod perform;
 mod protocol;
 mod reports;
 mod run;
+mod samples;
 mod stacks;
 mod stall;
 mod supervisor;

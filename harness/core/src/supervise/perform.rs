@@ -120,6 +120,7 @@ impl Supervisor {
             });
             if self.run.as_ref().is_some_and(|run| run.root_end.is_none()) {
                 self.look_at_mappings();
+                self.sample_holdings();
                 self.check_border();
                 self.check_progress();
             }

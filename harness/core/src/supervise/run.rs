@@ -16,10 +16,11 @@ use super::former::Former;
 use super::kills::CountedBefore;
 use super::output::Collector;
 use super::protocol::Job;
+use super::samples::Sampling;
 use super::stall::Sampler;
 use crate::observe::{
     Crash, Descendant, DescendantEnd, Ending, Fact, ForkRecord, HandlerReport, Kill, LaunchMode,
-    NO_HOST, Observation, Output, Stall,
+    NO_HOST, Observation, Output, Samples, Stall,
 };
 
 /// Deaths of further processes that are kept.
@@ -66,6 +67,7 @@ pub(super) struct Run {
     pub(super) sampler: Sampler,
     pub(super) former: Former,
     pub(super) births: Births,
+    pub(super) sampling: Sampling,
     pub(super) counts: Counts,
     /// What is left of it goes on without us.
     pub(super) letting_go: bool,
@@ -130,6 +132,7 @@ impl Run {
             sampler: Sampler::default(),
             former: Former::default(),
             births: Births::default(),
+            sampling: Sampling::default(),
             counts: Counts::before(census),
             letting_go: false,
             stopped_ns: 0,
@@ -247,6 +250,7 @@ impl Run {
             handler_reports: self.handler_reports,
             stall: self.stall,
             births: self.births.finish(),
+            samples: self.sampling.finish(),
             descendants: self.descendants,
             output: Output { stdout: self.stdout.finish(), stderr: self.stderr.finish() },
             wall_us: now.saturating_sub(self.begun_ns) / 1000,
@@ -309,6 +313,7 @@ pub(crate) fn not_started(job: &Job, ending: Ending) -> Observation {
         handler_reports: Vec::new(),
         stall: None,
         births: Vec::new(),
+        samples: Samples::default(),
         descendants: Vec::new(),
         output: Output::default(),
         wall_us: 0,

@@ -257,6 +257,7 @@ impl Supervisor {
                     run.former.forget(tid);
                     run.forks.remove(&tid);
                     run.births.forget(tid);
+                    run.sampling.forget(tid);
                     run.has_program |= run.root == Some(tid);
                 }
             }
@@ -396,6 +397,7 @@ impl Supervisor {
     fn on_exiting(&mut self, tid: i32) {
         self.note_undelivered(tid);
         self.note_end(tid);
+        self.note_held(tid);
         self.note_kill(tid);
         if let Some(Role::Descendant(index)) = self.tasks.role(tid)
             && let Some(run) = &mut self.run
@@ -420,6 +422,7 @@ impl Supervisor {
             run.first_chances.remove(&tid);
             run.former.forget(tid);
             run.forks.remove(&tid);
+            run.sampling.forget(tid);
         }
         let Some(role) = self.tasks.remove(tid) else { return };
         match role {

@@ -96,6 +96,15 @@ impl Tasks {
         own.map(|(pid, role)| (*pid, *role)).collect()
     }
 
+    /// How many threads each process has.
+    pub(super) fn thread_counts(&self) -> BTreeMap<i32, u32> {
+        let mut counts = BTreeMap::new();
+        for process in self.threads.values() {
+            *counts.entry(*process).or_insert(0) += 1;
+        }
+        counts
+    }
+
     /// The living threads of one process, its leader first.
     pub(super) fn threads_of(&self, pid: i32) -> Vec<i32> {
         let own = self.threads.iter().filter(|(_, process)| **process == pid);

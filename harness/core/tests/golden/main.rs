@@ -23,5 +23,6 @@ mod leaks;
 mod living;
 mod races;
 mod reports;
+mod rising;
 mod rules;
 mod verdicts;

@@ -1,7 +1,9 @@
 //! Every rule fires where it should; a twin that lacks one sign is not taken for it; and no sign
 //! is superfluous: without it, a twin would be.
 
-use hotfire_core::diagnose::{BIRTH_RULES, CRASH_RULES, Facts, HANG_RULES, LEAK_RULES, Rule};
+use hotfire_core::diagnose::{
+    BIRTH_RULES, CRASH_RULES, Facts, HANG_RULES, LEAK_RULES, RISING_RULES, Rule,
+};
 use hotfire_core::observe::{Crash, Descendant, DescendantEnd, Fact, LedgerEntry, ResourceLimit};
 
 use crate::build::{
@@ -383,11 +385,12 @@ fn all_cases() -> Vec<RuleCases> {
     cases.extend(crate::leaks::cases());
     cases.extend(crate::hangs::cases());
     cases.extend(crate::births::cases());
+    cases.extend(crate::rising::cases());
     cases
 }
 
 fn all_rules() -> impl Iterator<Item = &'static Rule> {
-    CRASH_RULES.iter().chain(HANG_RULES).chain(LEAK_RULES).chain(BIRTH_RULES)
+    CRASH_RULES.iter().chain(HANG_RULES).chain(LEAK_RULES).chain(BIRTH_RULES).chain(RISING_RULES)
 }
 
 fn fires(rule: &Rule, case: &Case, without: Option<&str>) -> bool {
