@@ -261,6 +261,10 @@ pub(crate) struct ExecArgs {
     /// shows no registers or threads
     #[arg(long, value_enum, default_value_t = Trace::On)]
     pub(crate) trace: Trace,
+    /// What lines that it prints say of what it was doing (docs/exec.md) [default:
+    /// .config/culprits.toml, where there is one]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) culprits: Option<PathBuf>,
     /// The exit status where there is a finding
     #[arg(long, value_name = "STATUS", default_value_t = 100)]
     pub(crate) error_exitcode: u8,

@@ -18,6 +18,7 @@ use crate::error::CliError;
 const FOLDER: &str = ".config";
 const FILE: &str = "hotfire.toml";
 const BASELINE: &str = "hotfire-baseline.toml";
+const CULPRITS: &str = "culprits.toml";
 /// The page that has the format.
 const PAGE: &str = "docs/baseline.md";
 /// The profile that all others inherit from.
@@ -206,7 +207,7 @@ fn built_in(name: &str) -> Profile {
 fn root(current: &Path) -> PathBuf {
     let has = |folder: &Path| {
         let settings = folder.join(FOLDER);
-        settings.join(FILE).exists() || settings.join(BASELINE).exists()
+        [FILE, BASELINE, CULPRITS].iter().any(|file| settings.join(file).exists())
     };
     if has(current) {
         return PathBuf::new();
@@ -217,6 +218,11 @@ fn root(current: &Path) -> PathBuf {
     };
     let within = current.ancestors().take_while(|folder| folder.starts_with(repository));
     within.into_iter().find(|folder| has(folder)).map(Path::to_owned).unwrap_or_default()
+}
+
+/// The project's table of stages, for the current folder.
+pub(crate) fn culprits() -> PathBuf {
+    root(&std::env::current_dir().unwrap_or_default()).join(FOLDER).join(CULPRITS)
 }
 
 fn parse(text: &str) -> Result<BTreeMap<String, Profile>, FileError> {

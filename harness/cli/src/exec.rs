@@ -21,6 +21,7 @@ use hotfire_sys::{SysError, own_executable};
 
 use crate::args::{ExecArgs, LeftoversArg, Trace};
 use crate::command_files::CommandFiles;
+use crate::culprits;
 use crate::error::{CliError, status};
 use crate::present::Presenter;
 use crate::store::write_text;
@@ -47,8 +48,9 @@ pub(crate) fn exec(args: &ExecArgs, presenter: &mut Presenter) -> Result<u8, Cli
         LeftoversArg::Fail => Leftovers::Fail,
         LeftoversArg::Kill => Leftovers::Kill,
     };
+    let stages = culprits::load(args.culprits.as_deref())?;
     let mut lines = LineReader::new(own_executable()?.to_string_lossy().into_owned());
-    let command = match run_command(&watched, leftovers, args.runs, &mut lines) {
+    let command = match run_command(&watched, leftovers, args.runs, &mut lines, &stages) {
         Ok(command) => command,
         Err(error) => return Ok(not_run(&error, args, presenter)),
     };

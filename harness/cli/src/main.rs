@@ -20,6 +20,7 @@ mod command_files;
 mod completions;
 mod config;
 mod core;
+mod culprits;
 mod demo;
 mod doctor;
 mod doctor_checks;

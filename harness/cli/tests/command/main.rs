@@ -45,6 +45,7 @@ mod replay;
 mod rising;
 mod soak;
 mod source;
+mod stages;
 mod told;
 mod usage;
 mod workshop;
@@ -82,6 +83,7 @@ fn main() -> ExitCode {
         exec::CASES,
         leftovers::CASES,
         source::CASES,
+        stages::CASES,
         usage::CASES,
     ];
     let mut trials: Vec<Trial> = cases.concat().into_iter().map(trial).collect();

@@ -11,7 +11,8 @@ use hotfire_sys::SysError;
 
 use super::runner::{Attempt, Looking, strip};
 use crate::diagnose::{
-    Context, Death, Evidence, Finding, Reproduced, Scene, data_race, rising_notes,
+    Context, Death, Evidence, Finding, Reproduced, Scene, StageTable, add_stage, data_race,
+    rising_notes,
 };
 use crate::judge::{PlanVerdict, RunResult, judge, wilson};
 use crate::observe::{Descendant, DescendantEnd, Ending, Observation};
@@ -47,7 +48,7 @@ pub struct CommandReport {
 }
 
 /// Runs a command `runs` times, or until somebody wants no more. `lines` tells where in its source
-/// the first run of each finding was.
+/// the first run of each finding was, `stages` what the last lines that it printed say of it.
 ///
 /// # Errors
 /// It could not be started (ENOENT, EACCES, …), or may not be traced (EPERM).
@@ -56,6 +57,7 @@ pub fn run_command(
     leftovers: Leftovers,
     runs: u32,
     lines: &mut LineReader,
+    stages: &StageTable,
 ) -> Result<CommandReport, SysError> {
     let mut wrapper = Wrapper::new()?;
     let program = Program::default();
@@ -76,8 +78,11 @@ pub fn run_command(
             left.extend(take_leftovers(&mut observation, leftovers));
         }
         scenes.push(Scene::of(&observation, &context));
-        let samples = observation.samples.clone();
-        let attempt = looking.attempt(observation, lines);
+        let (output, samples) = (observation.output.clone(), observation.samples.clone());
+        let mut attempt = looking.attempt(observation, lines);
+        if attempt.observation.is_some() {
+            attempt.findings.iter_mut().for_each(|finding| add_stage(finding, &output, stages));
+        }
         rising.extend(rising_notes(&samples, &attempt.findings));
         attempts.push(attempt);
         // The next run's children are to be all that this process has.

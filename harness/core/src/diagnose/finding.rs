@@ -35,6 +35,9 @@ pub struct Finding {
     /// Whose code it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub culprit: Option<Culprit>,
+    /// What a command was doing, by the last lines that it printed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<FindingStage>,
     /// Who died.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub victim: Option<FindingVictim>,
@@ -141,6 +144,19 @@ pub struct Culprit {
     /// build-id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub function_start: Option<String>,
+}
+
+/// What a command was doing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FindingStage {
+    /// The stage: a phase's name, or what a table of the user's calls it.
+    pub name: String,
+    /// Who says so: `FILE:LINE` of that table, `built in`, or `stack` where that contradicted the
+    /// lines.
+    pub place: String,
+    /// The line that was printed, cut at 200 characters; left out where the stack says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<String>,
 }
 
 /// Who died.

@@ -28,6 +28,7 @@ pub(crate) fn new_finding(code: Code, class: &str, phase: Phase, title: String) 
         address: None,
         reproduced: None,
         culprit: None,
+        stage: None,
         victim: None,
         step: None,
         steps_in_flight: Vec::new(),
