@@ -27,8 +27,9 @@ const ALIVE_PER_PROCESSOR: u32 = 4;
 const ENDED_SHARE: u32 = 50;
 /// Instants at which the living are counted for the slope.
 const INSTANTS: u32 = 32;
-/// In the second half of the time, at least one of so many is born.
-const LATE_SHARE: u32 = 3;
+/// In the second half of the time, at least one of so many is born: half of them, but for moments in
+/// which the machine is busy with others.
+const LATE_SHARE: u32 = 4;
 /// The last birth lies in the last of so many parts of the time.
 const LAST_PART: u64 = 5;
 const US_PER_SECOND: f64 = 1e6;
