@@ -33,6 +33,10 @@ int main(void) {
     field("interpreters_head", AT(runtime_state, interpreters_head));
     field("interpreter_next", AT(interpreter_state, next));
     field("interpreter_threads", AT(interpreter_state, threads_head));
+    none("runtime_lock");
+    option("interpreter_lock", AT(interpreter_state, ceval_gil));
+    field("lock_holder", AT(interpreter_state, gil_runtime_state_holder));
+    field("lock_taken", AT(interpreter_state, gil_runtime_state_locked));
     field("thread_next", AT(thread_state, next));
     field("thread_interpreter", AT(thread_state, interp));
     field("thread_id", AT(thread_state, thread_id));
@@ -71,6 +75,15 @@ int main(void) {
 #else
     field("interpreter_threads", offsetof(PyInterpreterState, tstate_head));
 #endif
+#if MINOR >= 12
+    none("runtime_lock");
+    option("interpreter_lock", offsetof(PyInterpreterState, ceval.gil));
+#else
+    option("runtime_lock", offsetof(_PyRuntimeState, ceval.gil));
+    none("interpreter_lock");
+#endif
+    field("lock_holder", offsetof(struct _gil_runtime_state, last_holder));
+    field("lock_taken", offsetof(struct _gil_runtime_state, locked));
     field("thread_next", offsetof(PyThreadState, next));
     field("thread_interpreter", offsetof(PyThreadState, interp));
     field("thread_id", offsetof(PyThreadState, thread_id));

@@ -159,10 +159,15 @@ fn rust() {
     }
 }
 
+/// What keeps an interpreter's lock, or gives it back.
+pub(crate) fn native_library() -> PathBuf {
+    built("native.so", &[NATIVE], &["cc", "-shared", "-fPIC", "-O1"])
+}
+
 fn python() {
     let workshop = Workshop::new();
     workshop.write("ways.py", PYTHON);
-    let library = built("native.so", &[NATIVE], &["cc", "-shared", "-fPIC", "-O1"]);
+    let library = native_library();
     let run = |way| finding(&workshop, &["python3", "ways.py", way, library.to_str().unwrap()]);
     let held = run("held-interpreter");
     check(&held, &told("", "interpreter-lock-held", "interpreter-lock-held", "work_for"));
@@ -173,7 +178,7 @@ fn python() {
         check(&finding, &told(way, "fork-orphaned-lock", "fork-orphaned-lock", ""));
         assert_eq!(finding["victim"]["relation"], "descendant");
     }
-    // A lock of Python's is waited for as a message is: who holds it is not to be seen.
+    // A plain lock of Python's keeps no owner, and is waited for as a message is: who holds it is not to be seen.
     check(&run("crossed-locks"), &unknown("crossed-locks"));
     check(&run("spins"), &told("spins", "busy-loop", "busy-loop", ""));
 }

@@ -10,6 +10,7 @@ use libtest_mimic::Trial;
 use serde_json::Value;
 
 use crate::core::kernel_writes_cores;
+use crate::hangs;
 use crate::interpreters::find;
 use crate::replay::assert_valid;
 use crate::workshop::{LIMIT, Started, Workshop};
@@ -21,8 +22,11 @@ const LOOP: &str = "_PyEval_EvalFrameDefault";
 
 pub(crate) fn trials() -> Vec<Trial> {
     let has_cores = kernel_writes_cores();
-    let tests: [(&str, Test, bool); 2] =
-        [("exec", exec_tells_python, true), ("core", core_tells_python, has_cores)];
+    let tests: [(&str, Test, bool); 3] = [
+        ("exec-tells-functions", exec_tells_python, true),
+        ("core-tells-functions", core_tells_python, has_cores),
+        ("exec-tells-holders-of-locks", exec_tells_holders, true),
+    ];
     let of_version = |minor: u8| {
         let program = find(minor);
         tests.map(|(command, test, can_run)| {
@@ -32,7 +36,7 @@ pub(crate) fn trials() -> Vec<Trial> {
                 test(&program.unwrap());
                 Ok(())
             };
-            let name = format!("{command}-tells-functions-of-python-3.{minor}");
+            let name = format!("{command}-of-python-3.{minor}");
             Trial::test(name, run).with_ignored_flag(is_ignored)
         })
     };
@@ -98,6 +102,48 @@ fn exec_tells_python(program: &Path) {
     assert!(finding["culprit"]["module"].as_str().unwrap().starts_with("_ctypes"));
     let basis = finding["signature"]["basis"].to_string();
     assert!(!basis.contains("crash.py") && !basis.contains("key"), "{basis}");
+}
+
+/// Who holds the interpreter's lock, and Python's own recursive ones.
+fn exec_tells_holders(program: &Path) {
+    let workshop = Workshop::new();
+    workshop.write("ways.py", hangs::PYTHON);
+    let library = hangs::native_library();
+    let name = program.to_str().unwrap();
+    let run = |way: &str| {
+        let command = [name, "ways.py", way, library.to_str().unwrap()];
+        let flags = ["exec", "--timeout", "2s", "--json", "out.json", "--"];
+        let done = workshop.run(&[&flags[..], &command[..]].concat());
+        assert_eq!(done.status, 100, "{way}: {}", done.stderr);
+        workshop.json("out.json")["findings"][0].clone()
+    };
+    let held = run("held-interpreter");
+    assert_eq!(held["class"], "interpreter-lock-held", "{held:#}");
+    let has_line = |finding: &Value, text: &str| {
+        let lines = finding["evidence"].as_array().unwrap();
+        lines.iter().any(|line| line["text"].as_str().unwrap().contains(text))
+    };
+    assert!(has_line(&held, "holds it, in work_for (native.so"), "{held:#}");
+    assert_eq!(run("returned-interpreter")["class"], "unknown");
+    // The recursive locks of 3.14 are waited for in another way.
+    if name.ends_with("3.14") {
+        return;
+    }
+    let crossed = run("crossed-recursive-locks");
+    assert_eq!([&crossed["class"], &crossed["code"]], ["deadlock", "H301"], "{crossed:#}");
+    let edges = crossed["deadlock"].as_array().unwrap();
+    assert_eq!(edges.len(), 2, "{crossed:#}");
+    assert_eq!(edges[0]["owner"], edges[1]["tid"]);
+    assert_eq!(edges[1]["owner"], edges[0]["tid"]);
+    let threads = crossed["threads"].as_array().unwrap();
+    for edge in edges {
+        let thread = threads.iter().find(|thread| thread["tid"] == edge["tid"]).unwrap();
+        let names = functions(thread);
+        assert!(names.iter().any(|name| name.starts_with("take")), "{names:?}");
+    }
+    let ordered = run("recursive-locks-in-order");
+    assert_eq!(ordered["class"], "unknown", "{ordered:#}");
+    assert!(has_line(&ordered, "held by thread"), "who holds it is told: {ordered:#}");
 }
 
 fn core_tells_python(program: &Path) {

@@ -12,6 +12,10 @@ pub(super) const TOLD_BY_3_14: Layout = Layout {
     interpreters_head: 40,
     interpreter_next: 64,
     interpreter_threads: 72,
+    runtime_lock: None,
+    interpreter_lock: Some(120),
+    lock_holder: 152,
+    lock_taken: 144,
     thread_next: 192,
     thread_interpreter: 200,
     thread_id: 216,
@@ -43,6 +47,9 @@ const VERSION_AT: u64 = 8;
 const FREE_THREADED_AT: u64 = 16;
 /// No offset within these structures is larger, but those within the runtime's own.
 const OFFSET_MAX: u64 = 1 << 20;
+/// Where the interpreter's own lock is told (`gil_runtime_state`), behind where the address is of
+/// the one that it uses (`ceval_gil`).
+const OWN_LOCK: u64 = 8;
 /// Behind the ASCII head of a text: the length and the address of its UTF-8.
 const WIDE_BYTES: u64 = 16;
 
@@ -62,10 +69,21 @@ pub(super) fn told(source: &mut Source<'_>, runtime: u64, places: &Layout) -> Re
         let is_sane = offset < OFFSET_MAX;
         is_sane.then_some(offset).ok_or_else(|| format!("{offset:#x} is no offset"))
     };
+    // Those within the lock are told as those within an interpreter's own one.
+    let own_lock = places.interpreter_lock.map(|place| at(place + OWN_LOCK)).transpose()?;
+    let mut in_lock = |place: u64| {
+        let offset = at(place)?.checked_sub(own_lock.unwrap_or(0));
+        offset.ok_or_else(|| "the interpreter's lock begins behind what it holds".to_owned())
+    };
+    let (lock_holder, lock_taken) = (in_lock(places.lock_holder)?, in_lock(places.lock_taken)?);
     Ok(Layout {
         interpreters_head: at(places.interpreters_head)?,
         interpreter_next: at(places.interpreter_next)?,
         interpreter_threads: at(places.interpreter_threads)?,
+        runtime_lock: None,
+        interpreter_lock: places.interpreter_lock.map(&mut at).transpose()?,
+        lock_holder,
+        lock_taken,
         thread_next: at(places.thread_next)?,
         thread_interpreter: at(places.thread_interpreter)?,
         thread_id: at(places.thread_id)?,
@@ -153,6 +171,10 @@ mod tests {
             interpreters_head: at("runtime.interpreters_head"),
             interpreter_next: at("interpreter.next"),
             interpreter_threads: at("interpreter.threads_head"),
+            runtime_lock: None,
+            interpreter_lock: Some(at("interpreter.ceval_gil")),
+            lock_holder: at("interpreter.gil_holder"),
+            lock_taken: at("interpreter.gil_locked"),
             thread_next: at("thread.next"),
             thread_interpreter: at("thread.interp"),
             thread_id: at("thread.thread_id"),
@@ -181,7 +203,11 @@ mod tests {
 
     #[test]
     fn the_tables_are_the_order_of_the_words() {
-        assert_eq!(table(&words(&[])), TOLD_BY_3_13);
+        let all = words(&[]);
+        let at = |name: &str| all.iter().position(|word| word == name).unwrap() as u64;
+        let behind = at("interpreter.gil_runtime_state") - at("interpreter.ceval_gil");
+        assert_eq!(8 * behind, OWN_LOCK);
+        assert_eq!(table(&all), TOLD_BY_3_13);
         assert_eq!(table(&words(ADDED_3_14)), TOLD_BY_3_14);
     }
 }

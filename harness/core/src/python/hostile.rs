@@ -29,6 +29,12 @@ const BYTES_TYPE: u64 = BASE + 0x8400;
 const FRAME_TYPE: u64 = BASE + 0x8600;
 const VERSION: u64 = BASE + 0x8800;
 const NONE: u64 = BASE + 0x8900;
+const LOCK: u64 = BASE + 0x8a00;
+const STACK: u64 = BASE + 0x9000;
+const RECURSIVE: u64 = BASE + 0xa000;
+const RECURSIVE_TYPE: u64 = BASE + 0xa100;
+const TYPE_NAME: u64 = BASE + 0xa200;
+const INNER_LOCK: u64 = 0x7f00_0000_2000;
 const POINTER: u64 = 0x7f00_0000_1000;
 
 /// Memory from [`BASE`] on.
@@ -81,6 +87,10 @@ fn interpreter(minor: u8, layout: &Layout) -> Flat {
         14 => tell(&mut memory, layout, &TOLD_BY_3_14),
         _ => {}
     }
+    let record = layout.runtime_lock.map_or(LOCK, |offset| RUNTIME + offset);
+    layout.interpreter_lock.into_iter().for_each(|it| memory.word(INTERPRETER + it, record));
+    memory.word(record + layout.lock_holder, THREAD);
+    memory.put(record + layout.lock_taken, &[1, 0, 0, 0]);
     memory.word(INTERPRETER + layout.interpreter_threads, THREAD);
     memory.word(THREAD + layout.thread_interpreter, INTERPRETER);
     memory.word(THREAD + layout.thread_id, POINTER);
@@ -137,10 +147,15 @@ fn interpreter(minor: u8, layout: &Layout) -> Flat {
 fn tell(memory: &mut Flat, layout: &Layout, places: &Layout) {
     memory.put(RUNTIME, b"xdebugpy");
     memory.word(RUNTIME + 8, 0x030d_00f0);
-    let fields: [(u64, u64); 21] = [
+    let own_lock = places.interpreter_lock.unwrap() + 8;
+    let fields: [(u64, u64); 25] = [
         (places.interpreters_head, layout.interpreters_head),
         (places.interpreter_next, layout.interpreter_next),
         (places.interpreter_threads, layout.interpreter_threads),
+        (places.interpreter_lock.unwrap(), layout.interpreter_lock.unwrap()),
+        (own_lock, 0x700),
+        (places.lock_holder, 0x700 + layout.lock_holder),
+        (places.lock_taken, 0x700 + layout.lock_taken),
         (places.thread_next, layout.thread_next),
         (places.thread_interpreter, layout.thread_interpreter),
         (places.thread_id, layout.thread_id),
@@ -203,6 +218,57 @@ fn every_version_is_read() {
     for (minor, layout) in KINDS {
         assert_eq!(read(minor, &mut interpreter(minor, &layout)), Ok(truth()), "3.{minor}");
     }
+}
+
+#[test]
+fn who_has_the_interpreters_lock_is_told_by_itself() {
+    for (minor, layout) in KINDS {
+        let holder = |change: fn(&mut Flat, u64, &Layout)| {
+            let mut memory = interpreter(minor, &layout);
+            let record = layout.runtime_lock.map_or(LOCK, |offset| RUNTIME + offset);
+            change(&mut memory, record, &layout);
+            Interpreters::at(&exports(minor), &mut memory).lock_holder()
+        };
+        assert_eq!(holder(|_, _, _| {}), Ok(Some(POINTER)), "3.{minor}");
+        let given_back = holder(|memory, record, it| memory.put(record + it.lock_taken, &[0; 4]));
+        assert_eq!(given_back, Ok(None), "3.{minor}: who had it last has it no more");
+        let stranger = holder(|memory, record, it| memory.word(record + it.lock_holder, CODES[0]));
+        assert!(stranger.unwrap_err().contains("is no thread state"), "3.{minor}");
+        let garbage = holder(|memory, record, it| memory.put(record + it.lock_taken, &[9; 4]));
+        assert!(garbage.unwrap_err().contains("is no state"), "3.{minor}");
+    }
+    // Two interpreters with a lock each: whose is waited for is not known.
+    let (minor, layout) = (12, PYTHON_3_12);
+    let mut memory = interpreter(minor, &layout);
+    let other = BASE + 0xb000;
+    memory.word(INTERPRETER + layout.interpreter_next, other);
+    memory.word(other + layout.interpreter_lock.unwrap(), LOCK + 0x80);
+    let told = Interpreters::at(&exports(minor), &mut memory).lock_holder();
+    assert_eq!(told.unwrap_err(), "the process has 2 locks of interpreters");
+}
+
+#[test]
+fn a_recursive_lock_is_known_by_its_type_and_by_what_is_waited_for() {
+    let found = |change: fn(&mut Flat)| {
+        let mut memory = interpreter(11, &PYTHON_3_11);
+        memory.word(STACK + 0x40, CODES[0]);
+        memory.word(STACK + 0x60, RECURSIVE);
+        memory.word(RECURSIVE + 8, RECURSIVE_TYPE);
+        memory.word(RECURSIVE + 16, INNER_LOCK);
+        memory.word(RECURSIVE + 24, POINTER);
+        memory.word(RECURSIVE + 32, 2);
+        memory.word(RECURSIVE_TYPE + 24, TYPE_NAME);
+        memory.put(TYPE_NAME, b"_thread.RLock\0");
+        change(&mut memory);
+        let lock = Interpreters::at(&exports(11), &mut memory).recursive_lock(STACK, INNER_LOCK);
+        lock.map(|lock| (lock.object, lock.owner))
+    };
+    assert_eq!(found(|_| {}), Some((RECURSIVE, POINTER)));
+    assert_eq!(found(|memory| memory.put(TYPE_NAME, b"_thread.lock\0\0")), None, "no owner");
+    assert_eq!(found(|memory| memory.word(RECURSIVE + 16, INNER_LOCK + 32)), None, "another lock");
+    assert_eq!(found(|memory| memory.word(RECURSIVE + 32, 0)), None, "nobody has it");
+    assert_eq!(found(|memory| memory.word(STACK + 0x60, 0)), None, "it is not on the stack");
+    assert_eq!(found(|memory| memory.word(RECURSIVE + 8, u64::MAX)), None, "its type is none");
 }
 
 #[test]
@@ -326,5 +392,10 @@ proptest! {
         if let Ok(frames) = read(minor, &mut memory) {
             prop_assert!(frames.len() <= 4_096);
         }
+        let exports = exports(minor);
+        let mut interpreters = Interpreters::at(&exports, &mut memory);
+        prop_assert!(matches!(interpreters.lock_holder(), Err(_) | Ok(None | Some(_))));
+        let found = interpreters.recursive_lock(STACK, INNER_LOCK);
+        prop_assert!(found.is_none_or(|lock| lock.owner != 0));
     }
 }

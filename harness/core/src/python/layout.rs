@@ -10,6 +10,13 @@ pub(super) struct Layout {
     /// `PyInterpreterState`: the next one, and its first thread state.
     pub(super) interpreter_next: u64,
     pub(super) interpreter_threads: u64,
+    /// The interpreter's lock (`struct _gil_runtime_state`): in `_PyRuntimeState`, or where
+    /// `PyInterpreterState` has its address. Then within it: the thread state that took it last,
+    /// and whether it is taken.
+    pub(super) runtime_lock: Option<u64>,
+    pub(super) interpreter_lock: Option<u64>,
+    pub(super) lock_holder: u64,
+    pub(super) lock_taken: u64,
     /// `PyThreadState`: the next one, its interpreter, and what `pthread_self` gave it.
     pub(super) thread_next: u64,
     pub(super) thread_interpreter: u64,

@@ -18,6 +18,7 @@ mod debug_offsets;
 mod hostile;
 mod layout;
 mod lines;
+mod locks;
 mod merge;
 mod offsets;
 mod runtime;
@@ -26,5 +27,6 @@ mod strings;
 mod threads;
 mod walk;
 
+pub use locks::RecursiveLock;
 pub(crate) use merge::merge;
 pub use threads::{Interpreters, Running};

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use hotfire_sys::procfs::MapLine;
 
+use super::locks::{RecursiveLock, lock_holder, recursive_lock};
 use super::runtime::{Runtime, find};
 use super::source::{Read, Source};
 use super::walk::{Codes, Groups, frames, thread_states};
@@ -79,6 +80,27 @@ impl<'a> Interpreters<'a> {
     pub fn thread_pointers(&self) -> Vec<u64> {
         let known = self.found.iter().flat_map(|one| &one.read);
         known.flat_map(|(_, states)| states.keys().copied()).collect()
+    }
+
+    /// The pointer of the thread that has the interpreter's lock; `None`: nobody has it just now.
+    ///
+    /// # Errors
+    /// A lowercase fragment: what could not be read.
+    pub fn lock_holder(&mut self) -> Result<Option<u64>, String> {
+        let Self { source, found } = self;
+        let [only] = found.as_slice() else {
+            return Err("the process has more than one interpreter".to_owned());
+        };
+        let (runtime, states) = only.read.as_ref().map_err(Clone::clone)?;
+        lock_holder(source, runtime, states)
+    }
+
+    /// The recursive lock that a thread waits for whose stack begins at `stack`: its inner lock is
+    /// at `word`. `None`: it is none, or nobody holds it.
+    pub fn recursive_lock(&mut self, stack: u64, word: u64) -> Option<RecursiveLock> {
+        let Self { source, found } = self;
+        let mut known = found.iter().filter_map(|one| one.read.as_ref().ok());
+        known.find_map(|(runtime, _)| recursive_lock(source, runtime, (stack, word)))
     }
 
     /// What the thread with this pointer to its own block of memory runs; `None` where no

@@ -46,10 +46,7 @@ pub(super) fn thread_states(
 ) -> Read<BTreeMap<u64, Vec<u64>>> {
     let layout = &runtime.layout;
     let mut states: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
-    let mut interpreters = Chain::new("interpreters", INTERPRETERS_MAX);
-    let mut interpreter = source.word(runtime.address, layout.interpreters_head)?;
-    while interpreter != 0 {
-        interpreters.add(interpreter)?;
+    for interpreter in interpreters(source, runtime)? {
         let mut threads = Chain::new("thread states", THREADS_MAX);
         let mut thread = source.word(interpreter, layout.interpreter_threads)?;
         while thread != 0 {
@@ -60,9 +57,21 @@ pub(super) fn thread_states(
             states.entry(source.word(thread, layout.thread_id)?).or_default().push(thread);
             thread = source.word(thread, layout.thread_next)?;
         }
-        interpreter = source.word(interpreter, layout.interpreter_next)?;
     }
     Ok(states)
+}
+
+/// The interpreters, in their order.
+pub(super) fn interpreters(source: &mut Source<'_>, runtime: &Runtime) -> Read<Vec<u64>> {
+    let layout = &runtime.layout;
+    let (mut chain, mut found) = (Chain::new("interpreters", INTERPRETERS_MAX), Vec::new());
+    let mut interpreter = source.word(runtime.address, layout.interpreters_head)?;
+    while interpreter != 0 {
+        chain.add(interpreter)?;
+        found.push(interpreter);
+        interpreter = source.word(interpreter, layout.interpreter_next)?;
+    }
+    Ok(found)
 }
 
 /// A list that is walked: it must not lead back to where it was, and ends in time.

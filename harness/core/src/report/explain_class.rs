@@ -137,7 +137,9 @@ const CLASSES: &[Class] = &[
     ),
     (
         "deadlock",
-        "Threads or processes wait for each other in a circle: each holds what the next one wants.",
+        "Threads or processes wait for each other in a circle: each holds what the next one wants. Locks \
+         that keep no owner (semaphores, Python's threading.Lock) make no circle that can be seen: two \
+         crossed ones are unknown, with the functions of both threads. threading.RLock has an owner.",
         "Take the locks in one order everywhere; read both stacks. Read a child's pipe before you wait \
          for its end.",
     ),

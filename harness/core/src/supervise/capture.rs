@@ -31,6 +31,15 @@ pub(super) const THREADS_MAX: usize = 512;
 /// Numbers of system calls are smaller.
 const CALLS_MAX: u64 = 1024;
 
+/// The threads of a process that all stand.
+pub(super) struct Standing {
+    pub(super) threads: Vec<Thread>,
+    /// All frames as they were walked, by thread.
+    pub(super) frames: BTreeMap<i32, Vec<Frame>>,
+    /// The thread that holds the interpreter's lock; `None`: nobody waits for it.
+    pub(super) interpreter_lock: Fact<Option<i32>>,
+}
+
 impl Supervisor {
     /// A signal is about to be delivered to a thread: look, then let it go on with the signal.
     pub(super) fn on_signal(&mut self, tid: i32, signal: i32) {
@@ -213,7 +222,7 @@ impl Supervisor {
         &mut self,
         process: i32,
         holders: Option<&Holders>,
-    ) -> (Vec<Thread>, BTreeMap<i32, Vec<Frame>>) {
+    ) -> Standing {
         let tids = self.tasks.threads_of(process);
         let before = tids.iter().copied().take(THREADS_MAX);
         // What each waits for is read while it waits; a stop takes it out of its call.
@@ -228,7 +237,8 @@ impl Supervisor {
             own.into_iter().filter(|tid| standing.contains(tid)).collect();
         let maps = standing.iter().find_map(|tid| procfs::maps(*tid).ok()).unwrap_or(maps);
         let frames = self.add_stacks(&mut threads, &maps, &standing, None);
-        (threads, frames)
+        let interpreter_lock = self.add_python_locks(&mut threads, &maps, &frames);
+        Standing { threads, frames, interpreter_lock }
     }
 
     /// The frames of these threads of a process, without names. They go on after.

@@ -191,7 +191,7 @@ fn told(frames: &[FrameRecord]) -> (LockKind, Option<String>) {
 }
 
 /// CPython's, which runs a program's functions.
-pub(super) fn is_interpreters_loop(function: &str) -> bool {
+fn is_interpreters_loop(function: &str) -> bool {
     bare(function).starts_with("PyEval_EvalFrame")
 }
 

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use hotfire_sys::procfs::{self, SyscallState};
 use hotfire_sys::{TaskCounts, monotonic_ns, task_counts};
 
-use super::interpreter::interpreter_lock_holder;
+use super::capture::Standing;
 use super::peers::Holders;
 use super::stall::waking;
 use super::supervisor::Supervisor;
@@ -62,8 +62,9 @@ impl Supervisor {
                 continue;
             }
             let calls = self.calls_of(*pid);
-            let (threads, mut frames) = self.threads_and_stacks(*pid, Some(&holders));
-            looks.processes.push(self.process(*pid, &threads));
+            let Standing { threads, mut frames, interpreter_lock } =
+                self.threads_and_stacks(*pid, Some(&holders));
+            looks.processes.push(self.process(*pid, &threads, interpreter_lock));
             for thread in &threads {
                 let frames = frames.remove(&thread.tid).unwrap_or_default();
                 let call = calls.get(&thread.tid).cloned();
@@ -154,9 +155,13 @@ impl Supervisor {
         tids.filter_map(|tid| Some((tid, procfs::syscall(pid, tid).ok()?))).collect()
     }
 
-    fn process(&self, pid: i32, threads: &[Thread]) -> ProcessRecord {
+    fn process(
+        &self,
+        pid: i32,
+        threads: &[Thread],
+        interpreter_lock: Fact<Option<i32>>,
+    ) -> ProcessRecord {
         let fork = self.run.as_ref().and_then(|run| run.forks.get(&pid));
-        let threads: Vec<&Thread> = threads.iter().collect();
         let living = threads.iter().filter(|thread| !matches!(thread.state, 'Z' | 'X')).count();
         ProcessRecord {
             pid,
@@ -164,7 +169,7 @@ impl Supervisor {
             command: procfs::command_line(pid),
             threads: u32::try_from(living).unwrap_or(u32::MAX),
             fork: fork.cloned(),
-            interpreter_lock: interpreter_lock_holder(&threads),
+            interpreter_lock,
             caught: procfs::signal_masks(pid).map_or(Vec::new(), |masks| waking(masks.caught)),
             stopped: false,
         }
