@@ -37,6 +37,7 @@ mod leftovers;
 mod lines;
 mod llama;
 mod moment;
+mod oom;
 mod output;
 mod python;
 mod races;
@@ -93,6 +94,7 @@ fn main() -> ExitCode {
     trials.extend(healthy::trials());
     trials.extend(core::trials());
     trials.extend(python::trials());
+    trials.extend(oom::trials());
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 
