@@ -35,7 +35,8 @@ class Environments:
 
     def heavy(self, case: pathlib.Path) -> str | None:
         """Why a case is not among the light ones."""
-        reasons = (self.extras.get(name, {}).get("heavy") for name in packages(case))
+        names = [*packages(case), case.name]
+        reasons = (self.extras.get(name, {}).get("heavy") for name in names)
         return next((reason for reason in reasons if reason), None)
 
     def command(self, case: pathlib.Path, runtime: str) -> tuple[list[str], dict[str, str]]:

@@ -199,6 +199,14 @@ class SettingUp(unittest.TestCase):
             Environments(self.folder).heavy(self.folder), "builds for about ten minutes"
         )
 
+    def test_a_case_may_be_left_out_by_its_own_name(self):
+        case = self.folder / "lightgbm-truncated-model-abort"
+        case.mkdir()
+        (case / "requirements.txt").write_text("lightgbm==4.7.0\n")
+        self.assertIn("beyond the model's end", Environments(self.folder).heavy(case))
+        twin = case.rename(self.folder / "lightgbm-other")
+        self.assertIsNone(Environments(self.folder).heavy(twin))
+
     def test_nothing_outlives_a_run(self):
         script = (
             "import watch, subprocess, pathlib; watch.adopt_orphans();"
