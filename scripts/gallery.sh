@@ -5,6 +5,7 @@
 #   scripts/gallery.sh [CASE…]        these cases, or all (the first time: hours, several GB)
 #   scripts/gallery.sh --light        what a CI machine takes: minutes, small packages
 #   scripts/gallery.sh --table        all, and docs/gallery.md from them
+#   scripts/gallery.sh --wild [CASE…] those of wild/ instead; with --table docs/wild.md
 #
 # The cases lie in ../shared/gallery, or where HOTFIRE_GALLERY says; what they need is installed
 # into .cache/gallery, what they did is in .cache/gallery/logs.

@@ -1,4 +1,4 @@
-"""docs/gallery.md: its text, and what a committed one says.
+"""docs/gallery.md and docs/wild.md: their tables, and what committed ones say.
 
 Deliberately absent: judging.
 """
@@ -13,11 +13,22 @@ from environments import base_python
 from verdict import NOT_RUN, RIGHT, UNKNOWN, WRONG, Verdict
 
 DOCUMENT = pathlib.Path("docs/gallery.md")
-HEAD = """\
+TITLE = """\
 # The gallery
 
 Reported failures of published packages, none of them made for Hotfire, and what `hotfire exec` says of each.
-Made by `scripts/gallery.sh --table` on {date}, at commit {commit}{changes}: {hotfire}, CPython {python}, {machine}.
+Made by `scripts/gallery.sh --table`"""
+WILD = pathlib.Path("docs/wild.md")
+WILD_TITLE = """\
+# Beyond the gallery
+
+Programs that crash or hang for real, in packages and runtimes that the gallery has not, and what `hotfire exec` says of each.
+What was expected was written first, from other sources (`wild/*/NOTE.md`).
+The table is made by `scripts/gallery.sh --wild --table`"""
+# From this line on a document is written by hand, and kept.
+BY_HAND = "\n## Program by program\n"
+HEAD = """\
+{title} on {date}, at commit {commit}{changes}: {hotfire}, CPython {python}, {machine}.
 
 **{right} of {cases} right, {wrong} wrong, {unknown} unknown, {not_run} not run. Share of `unknown` among those run: {share}.**
 
@@ -29,11 +40,12 @@ contradicts it. `unknown`: something that should be told is not. The victim is t
 COLUMNS = ["case", "packages", "expected", "status", "class", "culprit", "phase", "victim", "buckets", "runs", "verdict"]
 
 
-def text(hotfire: str, rows: list[tuple[str, str, dict, Verdict]]) -> str:
+def text(title: str, hotfire: str, rows: list[tuple[str, str, dict, Verdict]]) -> str:
     """Of name, packages, expectation and verdict of each case."""
     count = lambda word: sum(verdict.word == word for *_, verdict in rows)
     ran = len(rows) - count(NOT_RUN)
     head = HEAD.format(
+        title=title,
         date=datetime.date.today().isoformat(),
         commit=git("rev-parse", "--short", "HEAD"),
         changes=" with local changes" if git("status", "--porcelain", "-uno", "harness") else "",
@@ -74,6 +86,12 @@ def expectation(expected: dict) -> str:
     parts += ["the file named"] if expected.get("file") else []
     parts += ["one bucket"] if expected.get("one_bucket") else []
     return ", ".join(parts)
+
+
+def written_by_hand(document: str) -> str:
+    """The end of a document that no table replaces."""
+    _, heading, rest = document.partition(BY_HAND)
+    return heading + rest
 
 
 def committed_unknowns(document: str, names: list[str]) -> int:

@@ -1,5 +1,5 @@
 """What the cases need, installed once into .cache/gallery: a virtual environment for each distinct
-set of requirements, or a build.
+set of requirements, npm packages, or a build.
 
 Deliberately absent: which cases there are, and running them.
 """
@@ -16,6 +16,8 @@ import shutil
 import subprocess
 import sys
 import tomllib
+
+import runtimes
 
 PYTHON = "3.11"
 INSTALL_SECONDS_MAX = 3600
@@ -44,8 +46,12 @@ class Environments:
         match runtime:
             case "py":
                 return [str(self.python(case)), str(case / "repro.py")], {}
-            case "rust":
+            case "rust" if re.search(r"^npm: ", (case / "requirements.txt").read_text(), re.M):
                 return self.build(case)
+            case "rust":
+                return self.crate(case)
+            case _ if runtime in runtimes.COMMANDS:
+                return self.program(case, runtime)
             case _:
                 raise SetUpFailed(f"nothing here runs cases of the runtime {runtime}")
 
@@ -91,16 +97,35 @@ class Environments:
             [archive] = npm.glob("*.tgz")
             run(["tar", "-xzf", archive.name, f"package/{library}"], npm)
             archive.unlink()
-            shutil.copytree(case / "src", folder / "src")
-            # Not a member of the workspace that it lies in.
-            manifest = (case / "Cargo.toml").read_text() + "\n[workspace]\n"
-            (folder / "Cargo.toml").write_text(manifest)
-            run(["cargo", "build", "--quiet", "--target-dir", "target"], folder)
+            cargo(case, folder)
 
         self.ready(folder, [package], install)
         model = case.parent / "_common/tiny.onnx"
         program = folder / "target/debug" / case.name
         return [str(program), str(model)], {variable: str(library_file)}
+
+    def crate(self, case: pathlib.Path) -> tuple[list[str], dict[str, str]]:
+        """A crate with what it depends on."""
+        folder = self.folder / f"build-{digest([source_digest(case)])}"
+        self.ready(folder, requirements(case), lambda: cargo(case, folder))
+        return [str(folder / "target/debug" / case.name)], {}
+
+    def program(self, case: pathlib.Path, runtime: str) -> tuple[list[str], dict[str, str]]:
+        """A program of an interpreter or a compiler that Debian has."""
+        wanted = requirements(case)
+        try:
+            runtimes.require_debian(wanted)
+        except runtimes.Missing as error:
+            raise SetUpFailed(str(error)) from None
+        sources = [file.read_text() for file in sorted(case.glob("repro.*"))]
+        folder = self.folder / f"program-{digest([runtime, *wanted, *sources])}"
+
+        def install() -> None:
+            for step in runtimes.steps(runtime, case, folder, wanted):
+                run(step, folder)
+
+        self.ready(folder, wanted, install)
+        return runtimes.command(runtime, case, folder), {"NODE_PATH": str(folder / "node_modules")}
 
     def ready(self, folder: pathlib.Path, wanted: list[str], install) -> None:
         """Installs unless that was done whole before: the stamp is written last, so an
@@ -128,7 +153,7 @@ def requirements(case: pathlib.Path) -> list[str]:
 def packages(case: pathlib.Path) -> list[str]:
     """The names in it, of whatever registry."""
     text = "\n".join(requirements(case))
-    return re.findall(r"^(?:npm: )?([\w-]+)(?:==|@)", text, re.M)
+    return re.findall(r"^(?:npm: |cargo: )?([\w-]+)(?:==|@)", text, re.M)
 
 
 def base_python() -> pathlib.Path:
@@ -143,6 +168,15 @@ def base_python() -> pathlib.Path:
 
 def digest(words: list[str]) -> str:
     return hashlib.sha256("\n".join(words).encode()).hexdigest()[:12]
+
+
+def cargo(case: pathlib.Path, folder: pathlib.Path) -> None:
+    """Builds a case's crate in a folder of its own."""
+    shutil.copytree(case / "src", folder / "src")
+    # Not a member of the workspace that it lies in.
+    manifest = (case / "Cargo.toml").read_text() + "\n[workspace]\n"
+    (folder / "Cargo.toml").write_text(manifest)
+    run(["cargo", "build", "--quiet", "--target-dir", "target"], folder)
 
 
 def source_digest(case: pathlib.Path) -> str:

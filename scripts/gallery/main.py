@@ -24,10 +24,12 @@ def main() -> int:
     parser.add_argument("cases", nargs="*", metavar="CASE", help="these only")
     parser.add_argument("--light", action="store_true", help="small packages and short runs only")
     parser.add_argument("--table", action="store_true", help=f"all cases, and {document.DOCUMENT}")
+    parser.add_argument("--wild", action="store_true", help=f"those of wild, and {document.WILD}")
     arguments = parser.parse_args()
     if arguments.table and (arguments.cases or arguments.light):
         parser.error("--table is for all cases")
-    gallery = pathlib.Path(os.environ.get("HOTFIRE_GALLERY", "../shared/gallery")).resolve()
+    elsewhere = os.environ.get("HOTFIRE_GALLERY", "../shared/gallery")
+    gallery = pathlib.Path("wild" if arguments.wild else elsewhere).resolve()
     try:
         expectations = json.loads((gallery / "expect.json").read_text())
     except OSError:
@@ -104,13 +106,15 @@ def close(rows: list[tuple[str, str, dict, verdict.Verdict]], arguments: argpars
     words = [result.word for *_, result in rows]
     order = (verdict.RIGHT, verdict.WRONG, verdict.UNKNOWN, verdict.NOT_RUN)
     print(", ".join(f"{words.count(word)} {word}" for word in order) + f" of {len(rows)}")
-    known = document.DOCUMENT.read_text() if document.DOCUMENT.exists() else ""
+    path = document.WILD if arguments.wild else document.DOCUMENT
+    known = path.read_text() if path.exists() else ""
     allowed = document.committed_unknowns(known, [name for name, *_ in rows])
     if arguments.table:
-        document.DOCUMENT.write_text(document.text(arguments.hotfire, rows))
+        title = document.WILD_TITLE if arguments.wild else document.TITLE
+        path.write_text(document.text(title, arguments.hotfire, rows) + document.written_by_hand(known))
     unknown = words.count(verdict.UNKNOWN)
     if unknown > allowed:
-        print(f"error: {unknown} are unknown, {allowed} in {document.DOCUMENT}")
+        print(f"error: {unknown} are unknown, {allowed} in {path}")
     return 1 if verdict.WRONG in words or unknown > allowed else 0
 
 

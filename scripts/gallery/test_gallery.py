@@ -14,6 +14,7 @@ import unittest
 
 import document
 import main
+import runtimes
 import watch
 from environments import Environments, SetUpFailed, packages
 from verdict import NOT_RUN, RIGHT, UNKNOWN, WRONG, Verdict, judge, not_run
@@ -149,8 +150,15 @@ class Documents(unittest.TestCase):
         self.assertEqual(document.committed_unknowns(text, ["a", "d"]), 2)
         self.assertEqual(document.committed_unknowns("", ["a"]), 0)
 
+    def test_a_new_table_keeps_what_was_written_by_hand(self):
+        row = document.row("a", "p==1", EXPECTED, Verdict(RIGHT, []))
+        table = f"# Title\n\n| {' | '.join(row)} |\n"
+        by_hand = f"{document.BY_HAND}\n**a**: right.\n"
+        self.assertEqual(document.written_by_hand(table + by_hand), by_hand)
+        self.assertEqual(document.written_by_hand(table), "")
+
     def test_the_exit_status_follows_the_words(self):
-        arguments = main.argparse.Namespace(table=False)
+        arguments = main.argparse.Namespace(table=False, wild=False)
         with tempfile.TemporaryDirectory() as folder:
             kept, document.DOCUMENT = document.DOCUMENT, pathlib.Path(folder) / "gallery.md"
             try:
@@ -206,6 +214,17 @@ class SettingUp(unittest.TestCase):
         self.assertIn("beyond the model's end", Environments(self.folder).heavy(case))
         twin = case.rename(self.folder / "lightgbm-other")
         self.assertIsNone(Environments(self.folder).heavy(twin))
+
+    def test_a_missing_debian_package_is_said(self):
+        self.folder.joinpath("requirements.txt").write_text("debian: no-such-package-0 1.2\n")
+        with self.assertRaisesRegex(SetUpFailed, "apt-get install no-such-package-0"):
+            Environments(self.folder / "cache").command(self.folder, "perl")
+
+    def test_npm_packages_are_installed_as_they_are_shipped(self):
+        [step] = runtimes.steps("node", self.folder, self.folder, ["npm: some@1.2", "debian: nodejs 20"])
+        self.assertEqual((step[:2], step[-1]), (["npm", "install"], "some@1.2"))
+        self.assertIn("--ignore-scripts", step)
+        self.assertEqual(runtimes.steps("node", self.folder, self.folder, ["debian: nodejs 20"]), [])
 
     def test_nothing_outlives_a_run(self):
         script = (

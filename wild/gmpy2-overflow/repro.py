@@ -1,0 +1,3 @@
+import gmpy2
+one = gmpy2.mpz(1)
+print((one << (1 << 40)).bit_length())

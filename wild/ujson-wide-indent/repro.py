@@ -1,0 +1,2 @@
+import ujson
+print(len(ujson.dumps({"a": [{"b": [1, 2, 3]}] * 3}, indent=65539)))
