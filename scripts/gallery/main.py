@@ -25,7 +25,7 @@ def main() -> int:
     parser.add_argument("--light", action="store_true", help="small packages and short runs only")
     parser.add_argument("--table", action="store_true", help=f"all cases, and {document.DOCUMENT}")
     parser.add_argument("--wild", action="store_true", help=f"those of wild, and {document.WILD}")
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     if arguments.table and (arguments.cases or arguments.light):
         parser.error("--table is for all cases")
     elsewhere = os.environ.get("HOTFIRE_GALLERY", "../shared/gallery")
