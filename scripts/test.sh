@@ -188,6 +188,7 @@ read_test_log
 stage doctests cargo test --workspace --doc
 stage document document
 stage scripts python3 -B -m unittest discover -s scripts/gallery
+stage suites-runner python3 -B -m unittest discover -s scripts/suites
 stage sanitize scripts/sanitize.sh
 stage release build_release
 stage canary hold_canary

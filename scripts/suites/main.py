@@ -86,9 +86,9 @@ class Suite:
     def command(self) -> list[str]:
         return [str(self.folder() / "python/bin/python"), "-B", *self.arguments]
 
-    def run(self, hotfire: str | None) -> Run:
-        """Bare, or under a hotfire."""
-        report, output = self.folder() / "report.json", self.folder() / "output"
+    def run(self, hotfire: str | None, name: str) -> Run:
+        """Bare, or under a hotfire; what it printed is kept by that name."""
+        report, output = self.folder() / "report.json", self.folder() / f"{name}.out"
         report.unlink(missing_ok=True)
         watched = [hotfire, "exec", "--json", str(report), "--"] if hotfire else []
         before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
@@ -105,8 +105,6 @@ class Suite:
         used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         text = output.read_text(errors="replace")
         found = findings(report) if hotfire else ()
-        if hotfire:
-            output.rename(output.with_name("output-watched"))
         return Run(process.returncode, results(text), seconds, used, found)
 
 
@@ -140,8 +138,10 @@ def step(command: list[str]) -> None:
 
 def row(name: str, bare: list[Run], watched: list[Run]) -> str:
     """A line of the table."""
-    every = bare + watched
-    cells = [name, told(run.results for run in every), told(str(run.status) for run in every)]
+    cells = [name]
+    for what in (lambda run: run.results, lambda run: str(run.status)):
+        alone, together = told(map(what, bare)), told(map(what, watched))
+        cells.append(alone if alone == together else f"bare {alone}; watched {together}")
     cells.append(told(found for run in watched for found in run.findings) or "none")
     for seconds in (lambda run: run.seconds, lambda run: run.processor_seconds):
         alone = statistics.median(map(seconds, bare))
@@ -151,7 +151,7 @@ def row(name: str, bare: list[Run], watched: list[Run]) -> str:
 
 
 def told(words) -> str:
-    return "; ".join(dict.fromkeys(words))
+    return " or ".join(sorted(set(words)))
 
 
 def same(bare: list[Run], watched: list[Run]) -> bool:
@@ -181,13 +181,12 @@ def main() -> int:
     before, rows, silent, alike = load(), [], 0, 0
     for suite in chosen:
         bare, watched = [], []
-        for _ in range(RUNS):
-            bare.append(suite.run(None))
-            watched.append(suite.run(hotfire))
+        for number in range(1, RUNS + 1):
+            bare.append(suite.run(None, f"bare-{number}"))
+            watched.append(suite.run(hotfire, f"watched-{number}"))
         silent += not any(run.findings for run in watched)
         alike += same(bare, watched)
-        name = ", ".join(line for line in suite.requirements[:1])
-        rows.append(row(name, bare, watched))
+        rows.append(row(suite.requirements[0], bare, watched))
         print(rows[-1], end="", flush=True)
     if arguments.table:
         known = DOCUMENT.read_text() if DOCUMENT.exists() else ""
