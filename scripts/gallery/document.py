@@ -51,7 +51,7 @@ def text(title: str, hotfire: str, rows: list[tuple[str, str, dict, Verdict]]) -
         changes=" with local changes" if git("status", "--porcelain", "-uno", "harness") else "",
         hotfire=output(hotfire, "--version"),
         python=output(str(base_python()), "--version").removeprefix("Python "),
-        machine=f"{os.cpu_count()} {platform.machine()} processors, Linux {platform.release()}",
+        machine=f"{os.cpu_count()} {platform.machine()} processors, Linux {linux()}",
         cases=len(rows),
         right=count(RIGHT),
         wrong=count(WRONG),
@@ -101,6 +101,11 @@ def committed_unknowns(document: str, names: list[str]) -> int:
         cells = [cell.strip() for cell in line.strip("|").split(" | ")]
         count += cells[0] in names and cells[-1].startswith(UNKNOWN)
     return count
+
+
+def linux() -> str:
+    """Its version, without what a machine adds to it."""
+    return ".".join(platform.release().split(".")[:2])
 
 
 def git(*words: str) -> str:

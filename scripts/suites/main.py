@@ -197,7 +197,7 @@ def main() -> int:
             date=datetime.date.today().isoformat(),
             hotfire=version.stdout.strip(),
             python=platform.python_version(),
-            machine=f"{os.cpu_count()} {platform.machine()} processors, Linux {platform.release()}",
+            machine=f"{os.cpu_count()} {platform.machine()} processors, Linux {".".join(platform.release().split(".")[:2])}",
             before=before,
             after=load(),
             silent=silent,
