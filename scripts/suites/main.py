@@ -192,12 +192,13 @@ def main() -> int:
         known = DOCUMENT.read_text() if DOCUMENT.exists() else ""
         _, heading, rest = known.partition(BY_HAND)
         version = subprocess.run([hotfire, "--version"], capture_output=True, text=True, check=True)
+        linux = ".".join(platform.release().split(".")[:2])
         head = HEAD.format(
             runs=RUNS,
             date=datetime.date.today().isoformat(),
             hotfire=version.stdout.strip(),
             python=platform.python_version(),
-            machine=f"{os.cpu_count()} {platform.machine()} processors, Linux {".".join(platform.release().split(".")[:2])}",
+            machine=f"{os.cpu_count()} {platform.machine()} processors, Linux {linux}",
             before=before,
             after=load(),
             silent=silent,

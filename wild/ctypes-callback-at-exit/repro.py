@@ -1,3 +1,5 @@
+"""A Python function as a handler of C's exit."""
+
 import ctypes
 
 callback = ctypes.CFUNCTYPE(None)(lambda: print("at exit"))

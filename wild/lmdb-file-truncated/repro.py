@@ -1,3 +1,5 @@
+"""A database's file is cut while it is mapped."""
+
 import os, tempfile, lmdb
 folder = tempfile.mkdtemp()
 env = lmdb.open(folder, map_size=1 << 24)

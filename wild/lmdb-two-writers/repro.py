@@ -1,3 +1,5 @@
+"""Two write transactions in one thread."""
+
 import tempfile, lmdb
 env = lmdb.open(tempfile.mkdtemp())
 first = env.begin(write=True)

@@ -1,3 +1,5 @@
+"""A query before a fork, and one behind it."""
+
 import os, polars as pl
 frame = pl.DataFrame({"g": [i % 7 for i in range(100000)], "v": range(100000)})
 ask = lambda: print(frame.lazy().group_by("g").agg(pl.col("v").sum()).collect().height, flush=True)

@@ -1,3 +1,5 @@
+"""A pattern that backtracks without an end, beside a thread that would run."""
+
 import re, threading
 
 def beat():

@@ -1,3 +1,5 @@
+//! An insertion while a reference into the map is held.
+
 fn main() {
     let map = dashmap::DashMap::new();
     map.insert("visits", 1);

@@ -1,3 +1,5 @@
+//! A lazy static that needs itself.
+
 use lazy_static::lazy_static;
 lazy_static! {
     static ref NAMES: Vec<String> = vec![default_name()];

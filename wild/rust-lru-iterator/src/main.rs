@@ -1,3 +1,5 @@
+//! An iterator that outlives what it stands on.
+
 fn main() {
     let mut cache = lru::LruCache::new(2);
     cache.put(1, String::from("one"));

@@ -1,3 +1,5 @@
+//! A collection that looks behind its end.
+
 use slice_deque::SliceDeque;
 
 fn main() {
