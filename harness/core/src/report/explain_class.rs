@@ -5,8 +5,8 @@
 //! Deliberately absent: the classes of leaks that only plans can show, which their codes explain.
 
 use crate::diagnose::{
-    BIRTH_RULES, CRASH_RULES, HANG_RULES, LEAK_RULES, RACE_CLASS, RACE_SIGNS, RACE_TEXT,
-    RISING_RULES, Rule,
+    BIRTH_RULES, CRASH_RULES, HANG_RULES, LEAK_RULES, LIVING_RULES, RACE_CLASS, RACE_SIGNS,
+    RACE_TEXT, RISING_RULES, Rule,
 };
 
 /// A class, what it means, and what to do next.
@@ -200,6 +200,9 @@ const CLASSES: &[Class] = &[
     ),
 ];
 
+/// Before a rule about processes that are alive.
+const LIVING: &str = "Of a process that goes on (`hotfire attach`),";
+
 /// No rule gives this class: that is what it says.
 const UNKNOWN: &str = "unknown
 
@@ -233,9 +236,15 @@ fn deciding(class: &str) -> Vec<String> {
         let signs = RACE_SIGNS.iter().map(|sign| sign.name).collect();
         format!("{} Never of one run.", line(class, RACE_TEXT, signs))
     });
-    let of_class = rules().filter(|rule| rule.class == class);
-    let signs = |rule: &Rule| rule.signs.iter().map(|sign| sign.name).collect();
-    of_class.map(|rule| line(rule.name, rule.text, signs(rule))).chain(of_runs).collect()
+    let of_rule = |rule: &Rule| {
+        let signs = rule.signs.iter().map(|sign| sign.name).collect();
+        line(rule.name, rule.text, signs)
+    };
+    let of_class = rules().filter(|rule| rule.class == class).map(of_rule);
+    // They bear the names of the others, and ask for more.
+    let living = LIVING_RULES.iter().filter(|rule| rule.class == class);
+    let living = living.map(|rule| format!("{LIVING} {}", of_rule(rule)));
+    of_class.chain(living).chain(of_runs).collect()
 }
 
 /// The page of a class, in any case; `None` where no rule about deaths or hangs decides for it.
@@ -285,6 +294,19 @@ mod tests {
         }
         for (name, ..) in CLASSES {
             assert!(!deciding(name).is_empty(), "{name}");
+        }
+        for rule in LIVING_RULES {
+            let page = explain_class(rule.class).unwrap();
+            let words: Vec<&str> = page.split_whitespace().collect();
+            let signs: Vec<&str> = rule.signs.iter().map(|sign| sign.name).collect();
+            let line = format!(
+                "{LIVING} {}: {}. Signs, all of them: {}.",
+                rule.name,
+                rule.text,
+                signs.join(", ")
+            );
+            assert!(words.join(" ").contains(&line), "{line}\n{page}");
+            assert!(page.lines().all(|line| line.chars().count() <= 98), "{page}");
         }
         let unknown = explain_class("Unknown").unwrap();
         assert!(unknown.lines().all(|line| line.chars().count() <= 98), "{unknown}");

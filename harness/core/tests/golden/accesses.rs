@@ -3,7 +3,7 @@
 use hotfire_core::observe::{Crash, Fact, FoundBy, Pointer, UNDELIVERED};
 
 use crate::build::{PC, mapping, with_stack};
-use crate::rules::{BUS, RuleCases, SEGV, TERM, change, crashed, far_fault, fault, set_pc};
+use crate::rules::{BUS, FPE, RuleCases, SEGV, TERM, change, crashed, far_fault, fault, set_pc};
 
 const SYS: i32 = 31;
 const TRAP: i32 = 5;
@@ -126,6 +126,7 @@ fn wild_return() -> RuleCases {
             crashed(with(fault(SEGV, 128, 0), &LOAD, &[])),
             // The stack pointer itself points nowhere.
             crashed(ret(SEGV, 1)),
+            crashed(with(far_fault(SEGV, 1, 0x1234_5678_9000), &RETURN, &[])),
             crashed(ret(TERM, 128)),
         ],
     }
@@ -180,6 +181,7 @@ fn out_of_mapping() -> RuleCases {
 }
 
 fn misaligned() -> RuleCases {
+    let far = 0x1234_5678_9008;
     let store = |signal, code, at| with(fault(signal, code, 0), &ALIGNED_MOVE, &[(RAX, at)]);
     RuleCases {
         rule: "misaligned",
@@ -187,6 +189,8 @@ fn misaligned() -> RuleCases {
         twins: vec![
             crashed(store(SEGV, 128, 0x7f00_0000_0010)),
             crashed(store(SEGV, 1, 0x7f00_0000_0008)),
+            // Nothing is mapped there, aligned or not.
+            crashed(with(far_fault(SEGV, 1, far), &ALIGNED_MOVE, &[(RAX, far)])),
             crashed(store(TERM, 128, 0x7f00_0000_0008)),
         ],
     }
@@ -217,6 +221,8 @@ fn wild_pointer() -> RuleCases {
             crashed(far_fault(SEGV, 1, 0x10_0000)),
             crashed(far_fault(SEGV, 2, at)),
             crashed(far_fault(BUS, 1, at)),
+            // FPE_INTDIV has the same number as SEGV_MAPERR.
+            crashed(far_fault(FPE, 1, at)),
             crashed(change(far_fault(SEGV, 1, at), |crash| set_pc(crash, at))),
         ],
     }

@@ -92,6 +92,11 @@ fn thread_in(tid: i32, wait: Value, progress: Value, frames: &[(&str, &str)]) ->
     })
 }
 
+/// It waits for the interpreter's lock, in all looks.
+pub(crate) fn waits_for_interpreter(tid: i32) -> Value {
+    thread_in(tid, json!("interpreter_lock"), progress(json!({})), &PYTHON)
+}
+
 fn process(pid: i32, threads: u32, fork: Value, holder: Value) -> Value {
     json!({
         "pid": pid, "parent": if pid == CHILD { 1 } else { CHILD }, "command": "engine --serve",
@@ -278,6 +283,8 @@ fn lost_wakeup() -> RuleCases {
         fires: beside(futex("semaphore", None), still()),
         twins: vec![
             stalled(alone(1), vec![thread(CHILD, pipe(true, &[]), still())]),
+            // It waits for a process that nobody sees.
+            stalled(alone(1), vec![thread(CHILD, child(300), still())]),
             beside(timed, still()),
             beside(futex("semaphore", None), restless()),
             // Who holds that lock may be the one who should signal.

@@ -52,7 +52,7 @@ fn stopped(mut case: Case) -> Case {
     case
 }
 
-fn cases() -> Vec<RuleCases> {
+pub(crate) fn cases() -> Vec<RuleCases> {
     vec![
         with(deadlock(), vec![circle_of_processes()]),
         with(held_across_fork(), Vec::new()),
@@ -61,6 +61,11 @@ fn cases() -> Vec<RuleCases> {
             vec![
                 // It waits for itself.
                 forked(&[futex("mutex", Some(OTHER))]),
+                // It waits for the interpreter's lock; who has it is not known.
+                stalled(
+                    with_forked(1, &[CHILD, 101]),
+                    vec![thread(CHILD, child(OTHER), still()), hangs::waits_for_interpreter(OTHER)],
+                ),
                 // A worker that is idle: one thread reads what comes, another waits for work.
                 forked(&[pipe(true, &[CHILD]), futex("condition-variable", None)]),
                 // Who is asked to end posts the semaphore.

@@ -21,6 +21,7 @@ mod hangs;
 mod kills;
 mod leaks;
 mod living;
+mod mutations;
 mod races;
 mod reports;
 mod rising;

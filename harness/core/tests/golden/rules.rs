@@ -13,7 +13,7 @@ use crate::build::{
 pub(crate) const SEGV: i32 = 11;
 pub(crate) const BUS: i32 = 7;
 pub(crate) const ABRT: i32 = 6;
-const FPE: i32 = 8;
+pub(crate) const FPE: i32 = 8;
 const ILL: i32 = 4;
 pub(crate) const TERM: i32 = 15;
 
@@ -162,6 +162,11 @@ fn write_to_read_only() -> RuleCases {
             crashed(change(fault(SEGV, 4, at), |crash| set_inside(crash, "r--p", None))),
             // Data run as code: also SEGV_ACCERR in a read-only mapping.
             crashed(change(write.clone(), |crash| set_pc(crash, at))),
+            // Code that could not be run a moment before.
+            crashed(change(fault(SEGV, 2, at), |crash| {
+                set_pc(crash, at);
+                set_inside(crash, "r-xp", None);
+            })),
             crashed(change(fault(BUS, 2, at), |crash| set_inside(crash, "r--p", None))),
         ],
     }
@@ -199,7 +204,11 @@ fn file_truncated() -> RuleCases {
             // The file's last page is whole: the rest of it reads as zeros.
             crashed(change(fault(BUS, 2, 0x7f10_0000_4fff), short)),
             crashed(change(fault(BUS, 1, at), short)),
+            // The memory itself is broken (BUS_MCEERR_AR).
+            crashed(change(fault(BUS, 4, at), short)),
             crashed(change(change(fault(SEGV, 2, at), short), |crash| set_pc(crash, at))),
+            // Nobody may touch it at all.
+            crashed(change(fault(SEGV, 2, at), |crash| set_inside(crash, "---s", Some(0x4f00)))),
         ],
     }
 }
@@ -360,12 +369,18 @@ fn senders() -> Vec<RuleCases> {
         RuleCases {
             rule: "illegal-instruction",
             fires: crashed(fault(ILL, 2, PC)),
-            twins: vec![crashed(fault(5, 2, PC)), crashed(sent(ILL, -6, CHILD))],
+            twins: vec![
+                crashed(fault(5, 2, PC)),
+                crashed(sent(ILL, -6, CHILD)),
+                // Sent by a process that it made.
+                crashed(sent(ILL, 0, 102))
+                    .with_descendant(descendant(102, DescendantEnd::Exited(0))),
+            ],
         },
     ]
 }
 
-fn all_cases() -> Vec<RuleCases> {
+pub(crate) fn all_cases() -> Vec<RuleCases> {
     let mut cases = vec![
         use_after_free(),
         unmapped_under_its_owner(),
