@@ -7,10 +7,21 @@ use std::path::PathBuf;
 
 use crate::Case;
 use crate::classes::built;
+use crate::told::{HEALTHY, Told, check, finding, healthy as lives, told};
 use crate::workshop::Workshop;
 
 pub(crate) const CASES: &[Case] =
     &[("births-without-end", without_end), ("births-of-healthy-programs", healthy)];
+
+pub(crate) const BIRTHS: &[Told] = &[
+    told("leaks", "thread-leak", "threads-without-end", ""),
+    lives("pool"),
+    lives("ends"),
+    lives("served"),
+    lives("joined"),
+    // Whoever is asked to end has no time for its threads.
+    told("killed", "self-kill", "self-kill", "main"),
+];
 
 const PROGRAM: (&str, &str) = ("births.c", include_str!("../fixtures/births.c"));
 
@@ -43,11 +54,13 @@ fn without_end() {
 fn healthy() {
     let (workshop, program) = (Workshop::new(), program());
     let program = program.to_str().unwrap();
-    for way in ["pool", "ends", "served", "joined"] {
+    for Told { way, .. } in BIRTHS.iter().filter(|case| case.class == HEALTHY) {
         let done = workshop.run(&["exec", "--", program, way]);
         assert_eq!((done.status, done.stderr.as_str()), (0, ""), "{way}");
     }
-    // Whoever is asked to end has no time for its threads.
+    for case in BIRTHS {
+        check(&finding(&workshop, &[], &[program, case.way]), case);
+    }
     let done = workshop.run(&["exec", "--json", "out.json", "--", program, "killed"]);
     let report = workshop.json("out.json");
     let classes: Vec<&serde_json::Value> =

@@ -44,10 +44,12 @@ mod races;
 mod refusals;
 mod replay;
 mod rising;
+mod runs;
 mod soak;
 mod source;
 mod stages;
 mod told;
+mod twins;
 mod usage;
 mod workshop;
 
@@ -79,12 +81,14 @@ fn main() -> ExitCode {
         hangs::CASES,
         attach::CASES,
         races::CASES,
+        runs::CASES,
         births::CASES,
         rising::CASES,
         exec::CASES,
         leftovers::CASES,
         source::CASES,
         stages::CASES,
+        twins::CASES,
         usage::CASES,
     ];
     let mut trials: Vec<Trial> = cases.concat().into_iter().map(trial).collect();
@@ -95,6 +99,7 @@ fn main() -> ExitCode {
     trials.extend(core::trials());
     trials.extend(python::trials());
     trials.extend(oom::trials());
+    trials.extend(runs::trials());
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 

@@ -9,11 +9,19 @@ use serde_json::Value;
 
 use crate::Case;
 use crate::classes::built;
+use crate::told::{Told, check, told};
 use crate::workshop::Workshop;
 
 pub(crate) const CASES: &[Case] = &[
     ("race-of-several-runs-is-one-finding", race),
     ("race-is-not-what-happens-each-time", each_for_itself),
+    ("race-is-not-what-a-lock-keeps-in-order", locked),
+];
+
+pub(crate) const RACES: &[Told] = &[
+    told("shared", "data-race", "data-race", "churn"),
+    told("own", "null-dereference", "null-dereference", "use_null"),
+    told("locked", "null-dereference", "null-dereference", "use_null"),
 ];
 
 const LIBRARY: (&str, &str) = ("shared.c", include_str!("../fixtures/races/shared.c"));
@@ -43,10 +51,9 @@ fn race() {
     let findings = report["findings"].as_array().unwrap();
     assert_eq!(findings.len(), 1, "{findings:#?}");
     let finding = &findings[0];
-    assert_eq!(finding["class"], "data-race", "{finding:#}");
+    check(finding, &RACES[0]);
     let module = finding["culprit"]["module"].as_str().unwrap();
     assert!(module.starts_with("libshared.so"), "{module}");
-    assert_eq!(finding["culprit"]["function"], "churn");
     let reproduced = &finding["reproduced"];
     assert_eq!(reproduced["of"], RUNS);
     assert_eq!(reproduced["failed"], report["summary"]["failed"]);
@@ -55,11 +62,18 @@ fn race() {
 }
 
 fn each_for_itself() {
-    let (report, said) = report("own");
+    each_time(&RACES[1]);
+}
+
+fn locked() {
+    each_time(&RACES[2]);
+}
+
+fn each_time(told: &Told) {
+    let (report, said) = report(told.way);
     let findings = report["findings"].as_array().unwrap();
     assert_eq!(findings.len(), 1, "{findings:#?}");
-    assert_eq!(findings[0]["class"], "null-dereference");
-    assert_eq!(findings[0]["culprit"]["function"], "use_null");
+    check(&findings[0], told);
     assert_eq!(findings[0]["reproduced"]["failed"], RUNS);
     assert!(said.contains(&format!("shown by {RUNS} of {RUNS} runs")), "{said}");
 }
