@@ -2,7 +2,7 @@
 //!
 //! Deliberately absent: a limit on their length; whoever reads knows what is too long.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 
@@ -46,13 +46,25 @@ pub struct FileIdentity {
 /// # Errors
 /// The kernel does not tell (EIO of a lost file system).
 pub fn file_identity(file: &File) -> Result<FileIdentity, SysError> {
-    let data = file.metadata().named("fstat")?;
-    Ok(FileIdentity {
+    Ok(identity(&file.metadata().named("fstat")?))
+}
+
+/// Which regular file a path leads to now, without opening it.
+///
+/// # Errors
+/// It leads nowhere, or to no regular file (EINVAL).
+pub fn path_identity(path: &str) -> Result<FileIdentity, SysError> {
+    let data = std::fs::metadata(path).named("stat")?;
+    if data.is_file() { Ok(identity(&data)) } else { Err(SysError::new("stat", Errno::EINVAL)) }
+}
+
+fn identity(data: &Metadata) -> FileIdentity {
+    FileIdentity {
         device: (libc::major(data.dev()), libc::minor(data.dev())),
         inode: data.ino(),
         bytes: data.len(),
         modified_ns: i128::from(data.mtime()) * 1_000_000_000 + i128::from(data.mtime_nsec()),
-    })
+    }
 }
 
 /// The regular file behind a descriptor, opened once more for reading, and where the next byte
@@ -101,6 +113,8 @@ mod tests {
         for refused in [opened, open_regular("/dev/zero"), open_regular("/")] {
             assert_eq!(refused.map(drop), Err(SysError::new("open", Errno::EINVAL)));
         }
-        assert!(open_regular("/proc/self/exe").is_ok());
+        let own = open_regular("/proc/self/exe").unwrap();
+        assert_eq!(path_identity("/proc/self/exe"), file_identity(&own));
+        assert_eq!(path_identity("/"), Err(SysError::new("stat", Errno::EINVAL)));
     }
 }

@@ -37,7 +37,9 @@ pub use clock::{monotonic_ns, thread_cpu_ns};
 pub use descriptors::close_rest_on_exec;
 pub use endpoints::{Endpoint, SocketLine, endpoint, epoll_targets, sockets};
 pub use error::SysError;
-pub use file::{FileIdentity, file_identity, open_regular, pipe_of, same_file, written_file};
+pub use file::{
+    FileIdentity, file_identity, open_regular, path_identity, pipe_of, same_file, written_file,
+};
 pub use held::{Dispositions, Held, Program};
 pub use launcher::{LaunchReply, guard_main, launch_main, launch_reply, launch_request};
 pub use memory::read_memory;
@@ -45,8 +47,8 @@ pub use pipe::{ReadEnd, output_pipe, write_if_ready};
 pub use poll::{Polled, Readiness, poll_readable, poll_ready};
 pub use process::{
     ProcessIdentity, become_subreaper, die_with_parent, end_process, forbid_core_dumps,
-    limit_memory, limit_work, own_executable, process_alive, send_signal, shares_terminal_group,
-    stop_this_process, terminate_process,
+    is_thread_of, limit_memory, limit_work, own_executable, process_alive, send_signal,
+    shares_terminal_group, stop_this_process, terminate_process,
 };
 pub use progress::{TaskCounts, task_counts};
 pub use recorder_file::RecorderFile;

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -46,6 +47,15 @@ pub fn process_alive(pid: i32) -> bool {
     procfs::stat(pid).is_ok_and(|stat| !matches!(stat.state, 'Z' | 'X'))
 }
 
+/// Whether a living thread is one of this process, and no process of its own.
+#[must_use]
+pub fn is_thread_of(tid: i32, process: i32) -> bool {
+    // SAFETY: tgkill takes numbers only; signal 0 asks and sends nothing.
+    let answer = unsafe { libc::syscall(libc::SYS_tgkill, process, tid, 0) };
+    // Who may not be sent to is there.
+    answer == 0 || Errno::last() == Errno::EPERM
+}
+
 /// A fork of a process with one thread leaves no lock held in the child.
 ///
 /// # Errors
@@ -54,7 +64,7 @@ pub(crate) fn ensure_one_thread() -> Result<(), SysError> {
     let own = i32::try_from(std::process::id()).unwrap_or(0);
     match procfs::threads(own)?.len() {
         1 => Ok(()),
-        _ => Err(SysError::new("fork", nix::errno::Errno::EDEADLK)),
+        _ => Err(SysError::new("fork", Errno::EDEADLK)),
     }
 }
 
@@ -155,4 +165,17 @@ pub fn terminate_process(pid: i32) -> Result<(), SysError> {
 /// `/proc` is not there.
 pub fn own_executable() -> Result<PathBuf, SysError> {
     std::fs::read_link("/proc/self/exe").named("readlink(/proc/self/exe)")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_belongs_to_its_process_alone() {
+        let own = i32::try_from(std::process::id()).unwrap();
+        // Tests run in threads of their own.
+        assert!(is_thread_of(nix::unistd::gettid().as_raw(), own));
+        assert!(!is_thread_of(1, own) && !is_thread_of(own, 1));
+    }
 }

@@ -13,6 +13,9 @@ use crate::error::{Named, SysError};
 /// mapped.
 const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 const MAPS_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Room for a record, and for the first parts of a long file: most are shorter.
+const RECORD_BYTES: usize = 4096;
+const READ_BYTES: usize = 32 * 1024;
 /// Descriptors of a process that are looked at for a file.
 const OPENED_MAX: usize = 4096;
 
@@ -93,7 +96,7 @@ pub enum SyscallState {
 /// # Errors
 /// It is gone, or the line is not of the known form (EINVAL).
 pub fn stat(pid: i32) -> Result<Stat, SysError> {
-    let text = read_text(&format!("/proc/{pid}/stat"))?;
+    let text = read_record(&format!("/proc/{pid}/stat"))?;
     parse_stat(&text).ok_or(SysError::new("parse(/proc/PID/stat)", Errno::EINVAL))
 }
 
@@ -119,7 +122,7 @@ fn parse_stat(text: &str) -> Option<Stat> {
 /// # Errors
 /// It is gone (ESRCH), or a mask is missing (EINVAL).
 pub fn signal_masks(tid: i32) -> Result<SignalMasks, SysError> {
-    let text = read_text(&format!("/proc/{tid}/status"))?;
+    let text = read_record(&format!("/proc/{tid}/status"))?;
     parse_masks(&text).ok_or(SysError::new("parse(/proc/PID/status)", Errno::EINVAL))
 }
 
@@ -286,7 +289,7 @@ fn parse_limit(text: &str, name: &str) -> Option<u64> {
 /// # Errors
 /// It is gone, or may not be looked at (EPERM).
 pub fn syscall(pid: i32, tid: i32) -> Result<SyscallState, SysError> {
-    let text = read_text(&format!("/proc/{pid}/task/{tid}/syscall"))?;
+    let text = read_record(&format!("/proc/{pid}/task/{tid}/syscall"))?;
     Ok(parse_syscall(&text))
 }
 
@@ -343,22 +346,43 @@ pub(crate) fn read_bytes(path: &str) -> Result<Vec<u8>, SysError> {
 }
 
 fn read_text_of(path: &str, bytes_max: u64) -> Result<String, SysError> {
+    read_whole(open(path)?, bytes_max)
+}
+
+/// A file that the kernel makes as one record (`proc_single`): what leaves room is all of it.
+fn read_record(path: &str) -> Result<String, SysError> {
+    let mut file = open(path)?;
+    let mut bytes = vec![0; RECORD_BYTES];
+    let length = file.read(&mut bytes).named("read(/proc)")?;
+    bytes.truncate(length);
+    if length == RECORD_BYTES {
+        file.take(FILE_BYTES_MAX).read_to_end(&mut bytes).named("read(/proc)")?;
+    }
+    Ok(text_of(bytes))
+}
+
+fn open(path: &str) -> Result<std::fs::File, SysError> {
     // A file that is not there belongs to a task that is not there any more.
-    let file = std::fs::File::open(path).map_err(|error| match error.kind() {
+    std::fs::File::open(path).map_err(|error| match error.kind() {
         ErrorKind::NotFound => SysError::new("open(/proc)", Errno::ESRCH),
         _ => SysError::from_io("open(/proc)", &error),
-    })?;
-    read_whole(file, bytes_max)
+    })
+}
+
+/// Names may be of any bytes.
+fn text_of(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes)
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
 /// All of a file, or an error: a part would read as if the rest were not there.
 fn read_whole(file: impl Read, bytes_max: u64) -> Result<String, SysError> {
-    let mut bytes = Vec::with_capacity(2048);
+    let mut bytes = Vec::with_capacity(READ_BYTES);
     file.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes).named("read(/proc)")?;
     if bytes.len() as u64 > bytes_max {
         return Err(SysError::new("read(/proc)", Errno::EFBIG));
     }
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    Ok(text_of(bytes))
 }
 
 #[cfg(test)]

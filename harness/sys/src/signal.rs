@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 
+use nix::errno::Errno;
 use nix::sys::signal::{
     SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, sigaction, sigprocmask,
 };
@@ -99,6 +100,10 @@ pub struct Caught {
     pub sender: i32,
 }
 
+/// A record of signalfd(2) is so long, and so many are read with one call.
+const CAUGHT_BYTES: usize = size_of::<libc::signalfd_siginfo>();
+const CAUGHT_AT_ONCE: usize = 4;
+
 /// Signals that arrive as bytes to read instead of interrupting.
 #[derive(Debug)]
 pub struct SignalStream {
@@ -136,15 +141,28 @@ impl SignalStream {
     /// The descriptor cannot be read.
     pub fn take(&self) -> Result<Vec<Caught>, SysError> {
         let mut signals = Vec::new();
-        while let Some(info) = self.fd.read_signal().named("read(signalfd)")? {
-            signals.push(Caught {
-                signal: i32::try_from(info.ssi_signo).unwrap_or(0),
-                by_kernel: info.ssi_code > 0,
-                sender: i32::try_from(info.ssi_pid).unwrap_or(0),
-            });
+        let mut bytes = [0; CAUGHT_BYTES * CAUGHT_AT_ONCE];
+        loop {
+            let length = match nix::unistd::read(&self.fd, &mut bytes) {
+                Ok(length) => length,
+                Err(Errno::EAGAIN | Errno::EINTR) => 0,
+                Err(errno) => return Err(SysError::new("read(signalfd)", errno)),
+            };
+            let (records, _) = bytes.get(..length).unwrap_or_default().as_chunks();
+            signals.extend(records.iter().map(caught));
+            // There are no more than fit in.
+            if length < bytes.len() {
+                return Ok(signals);
+            }
         }
-        Ok(signals)
     }
+}
+
+/// A record of signalfd(2): number, errno, code and sender are its first words.
+fn caught(record: &[u8; CAUGHT_BYTES]) -> Caught {
+    let (words, _) = record.as_chunks::<4>();
+    let word = |index: usize| words.get(index).map_or(0, |word| i32::from_ne_bytes(*word));
+    Caught { signal: word(0), by_kernel: word(2) > 0, sender: word(3) }
 }
 
 impl AsFd for SignalStream {

@@ -168,17 +168,17 @@ impl Supervisor {
         }
     }
 
-    /// A thread is about to end: by itself, with its process, or because another one ends that.
-    pub(super) fn note_end(&mut self, tid: i32) {
+    /// A thread is about to end with this status: by itself, with its process, or because another
+    /// one ends that.
+    pub(super) fn note_end(&mut self, tid: i32, status: i64) {
         let Some(process) = self.tasks.process_of(tid) else { return };
         let Some(run) = &mut self.run else { return };
         let Some(own) = run.births.processes.get_mut(&process) else { return };
         if own.end.is_some() || run.ending {
             return;
         }
-        let tracee = Tracee::new(tid);
-        let by_signal = tracee.event_message().is_ok_and(|status| status & 0x7f != 0);
-        let call = tracee.call_number().unwrap_or(u64::MAX);
+        let by_signal = status & 0x7f != 0;
+        let call = Tracee::new(tid).call_number().unwrap_or(u64::MAX);
         if by_signal || call == SYS_EXIT_GROUP {
             own.command = procfs::command_line(tid);
             own.end = Some((monotonic_ns(), !by_signal));

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hotfire_sys::procfs::{self, DELETED, MapLine};
 use hotfire_sys::{
-    FileIdentity, SysError, TraceRegisters, Tracee, file_identity, monotonic_ns, open_regular,
-    read_memory, signal,
+    FileIdentity, SysError, TraceRegisters, Tracee, monotonic_ns, path_identity, read_memory,
+    signal,
 };
 
 use super::first_chance::{Chance, cause, caused_by, first_chance, keep};
@@ -21,7 +21,7 @@ use crate::observe::{
     AddressMap, Crash, Fact, HeapFacts, LastWords, Mapping, Registers, ResourceLimit, SignalInfo,
     Thread, UNDELIVERED, Victim, Wait,
 };
-use crate::unwind::{Frame, LiveMemory};
+use crate::unwind::{Frame, LiveMemory, Paged};
 
 /// Bytes read at the program counter.
 pub(super) const INSTRUCTION_BYTES: usize = 16;
@@ -147,17 +147,19 @@ impl Supervisor {
     }
 
     /// A filter of system calls may end a process without delivering the signal: then its last
-    /// stop is where it ends. The kernel has put the number of the call back to where it was.
-    pub(super) fn note_undelivered(&mut self, tid: i32) {
-        let process = self.tasks.process_of(tid).unwrap_or(tid);
-        let Some(role) = self.tasks.role(process).filter(|role| role.is_of_run()) else { return };
-        let tracee = Tracee::new(tid);
-        let by_signal = tracee.event_message().map_or(0, |status| status & 0x7f);
-        if by_signal != i64::from(signal::SIGSYS) || self.run.as_ref().is_none_or(|run| run.ending)
+    /// stop, with this status, is where it ends. The kernel has put the number of the call back to
+    /// where it was.
+    pub(super) fn note_undelivered(&mut self, tid: i32, status: i64) {
+        if status & 0x7f != i64::from(signal::SIGSYS)
+            || self.run.as_ref().is_none_or(|run| run.ending)
         {
             return;
         }
-        let Ok(registers) = tracee.registers().map(|registers| kept(&registers)) else { return };
+        let process = self.tasks.process_of(tid).unwrap_or(tid);
+        let Some(role) = self.tasks.role(process).filter(|role| role.is_of_run()) else { return };
+        let Ok(registers) = Tracee::new(tid).registers().map(|registers| kept(&registers)) else {
+            return;
+        };
         if !made_a_call(tid, &registers) {
             return;
         }
@@ -182,11 +184,15 @@ impl Supervisor {
         let mut instruction = vec![0; INSTRUCTION_BYTES];
         let read = read_memory(tid, registers.rip, &mut instruction).unwrap_or(0);
         instruction.truncate(read);
+        let threads = self.threads(process);
+        let own = threads.iter().find(|thread| thread.tid == tid).map(|own| own.name.clone());
+        // More threads than are listed.
+        let name = || procfs::stat(tid).map_or_else(|_| String::new(), |stat| stat.name);
         Crash {
             victim: Victim {
                 pid: process,
                 tid,
-                thread: procfs::stat(tid).map_or_else(|_| String::new(), |stat| stat.name),
+                thread: own.unwrap_or_else(name),
                 is_child: role == Role::Root,
                 command: procfs::command_line(process),
             },
@@ -201,7 +207,7 @@ impl Supervisor {
             pointers: Vec::new(),
             heap: HeapFacts::default(),
             last_words: LastWords::default(),
-            threads: self.threads(process),
+            threads,
             siginfo,
             registers: Fact::Known(registers),
             through_handler: false,
@@ -229,8 +235,8 @@ impl Supervisor {
         let maps = self.maps_of(&tids);
         let mut threads: Vec<Thread> =
             before.map(|tid| thread(process, tid, &maps, holders)).collect();
-        let standing = self.halt_process(process, None);
-        add_late_threads(&mut threads, process, &standing);
+        let (standing, listed) = self.halt_process(process, None);
+        add_late_threads(&mut threads, process, (&standing, &listed));
         // Only now: until they stand they map and unmap. Threads of other processes may stand, too.
         let own: Vec<i32> = threads.iter().map(|thread| thread.tid).collect();
         let standing: BTreeSet<i32> =
@@ -280,11 +286,11 @@ impl Supervisor {
             Some(first) => caused_by(crash, first),
             None => crash,
         };
-        let standing = self.halt_process(process, Some(tid));
+        let (standing, listed) = self.halt_process(process, Some(tid));
         // Only now: until they stand they map and unmap.
         let maps = procfs::maps(tid);
         if let Ok(maps) = &maps {
-            add_late_threads(&mut crash.threads, process, &standing);
+            add_late_threads(&mut crash.threads, process, (&standing, &listed));
             self.add_stacks(&mut crash.threads, maps, &standing, Some((tid, first)));
         }
         (self.with_places(crash, &maps), maps)
@@ -318,9 +324,13 @@ impl Supervisor {
 }
 
 /// Adds threads that were made while the others were looked at.
-fn add_late_threads(threads: &mut Vec<Thread>, process: i32, standing: &BTreeSet<i32>) {
+fn add_late_threads(
+    threads: &mut Vec<Thread>,
+    process: i32,
+    (standing, listed): (&BTreeSet<i32>, &[i32]),
+) {
     let known: BTreeSet<i32> = threads.iter().map(|thread| thread.tid).collect();
-    let tids = procfs::threads(process).unwrap_or_default().into_iter();
+    let tids = listed.iter().copied();
     let late = tids.filter(|tid| standing.contains(tid) && !known.contains(tid));
     let room = THREADS_MAX.saturating_sub(threads.len());
     // What one waits for is not known: its stop has taken it out of its call.
@@ -357,7 +367,7 @@ fn add_surroundings(crash: &mut Crash, maps: &Result<Vec<MapLine>, SysError>, ti
         inside.file_bytes = line.and_then(|line| procfs::mapped_file_bytes(tid, line));
     }
     if let Ok(maps) = maps {
-        add_memory_facts(crash, maps, &mut LiveMemory::new(tid));
+        add_memory_facts(crash, maps, &mut Paged::new(LiveMemory::new(tid)));
     }
 }
 
@@ -420,7 +430,7 @@ fn file_bytes(map: &MapLine, root: &str) -> Option<u64> {
     if !map.path.starts_with('/') || map.path.ends_with(DELETED) {
         return None;
     }
-    let identity = |path: &str| file_identity(&open_regular(path).ok()?).ok();
+    let identity = |path: &str| path_identity(path).ok();
     // Some file systems tell another device in mappings than of files, so that in the process's own
     // mounts the inode alone must do.
     let own = identity(&format!("{root}{}", map.path)).filter(|own| own.inode == map.inode);
@@ -490,8 +500,8 @@ mod tests {
         std::fs::write(&ours, [0; 9]).unwrap();
         std::fs::write(&its, [0; 4]).unwrap();
         let map = |file: &std::path::Path, path: &str| {
-            let file = open_regular(&file.display().to_string()).unwrap();
-            let FileIdentity { device, inode, .. } = file_identity(&file).unwrap();
+            let FileIdentity { device, inode, .. } =
+                path_identity(&file.display().to_string()).unwrap();
             MapLine { device, inode, path: path.to_owned(), ..map(0x1000, 0x2000, "r--s") }
         };
         let root = root.display().to_string();

@@ -41,14 +41,19 @@ impl Deferred {
 }
 
 impl Supervisor {
-    /// Stops all threads of a process, those that others made meanwhile, too.
-    pub(super) fn halt_process(&mut self, process: i32, standing: Option<i32>) -> BTreeSet<i32> {
+    /// Stops all threads of a process, those that others made meanwhile, too. Those that stand when
+    /// this returns, and all that the kernel lists.
+    pub(super) fn halt_process(
+        &mut self,
+        process: i32,
+        standing: Option<i32>,
+    ) -> (BTreeSet<i32>, Vec<i32>) {
         let known = self.tasks.threads_of(process);
         let stopped = self.halt(&known, standing);
         let now = procfs::threads(process).unwrap_or_default();
         let is_late = now.iter().any(|tid| !known.contains(tid) && !stopped.contains(tid));
         // Who stands makes no more of them.
-        if is_late { self.halt(&now, standing) } else { stopped }
+        (if is_late { self.halt(&now, standing) } else { stopped }, now)
     }
 
     /// Stops these threads; `standing` stands already. Those that stand when this returns, which

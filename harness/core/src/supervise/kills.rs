@@ -41,12 +41,11 @@ impl CountedBefore {
 }
 
 impl Supervisor {
-    /// A thread is about to end: notes whether it killed its process.
-    pub(super) fn note_kill(&mut self, tid: i32) {
+    /// A thread is about to end with this status: notes whether it killed its process.
+    pub(super) fn note_kill(&mut self, tid: i32, status: i64) {
         let process = self.tasks.process_of(tid).unwrap_or(tid);
         let is_root = self.tasks.role(process) == Some(Role::Root);
-        let tracee = Tracee::new(tid);
-        let by_signal = tracee.event_message().map_or(0, |status| status & 0x7f);
+        let by_signal = status & 0x7f;
         let Some(run) = self.run.as_mut().filter(|run| run.is_command() && !run.ending) else {
             return;
         };
@@ -54,7 +53,7 @@ impl Supervisor {
             return;
         }
         let by_itself =
-            tracee.system_call().is_ok_and(|call| kills_own_process(&call, process, tid));
+            Tracee::new(tid).system_call().is_ok_and(|call| kills_own_process(&call, process, tid));
         let kill = run.kill.get_or_insert_with(|| Kill {
             by_itself: false,
             out_of_memory: run.counted_before.as_ref().and_then(|before| before.since(process)),

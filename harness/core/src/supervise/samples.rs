@@ -153,16 +153,16 @@ impl Supervisor {
         }
     }
 
-    /// A thread is about to end. With its process go the descriptors, which it still holds now.
-    pub(super) fn note_held(&mut self, tid: i32) {
+    /// A thread is about to end with this status. With its process go the descriptors, which it still
+    /// holds now.
+    pub(super) fn note_held(&mut self, tid: i32, status: i64) {
         let Some(process) = self.tasks.process_of(tid) else { return };
         let Some(run) = self.run.as_mut().filter(|run| !run.ending) else { return };
         if !run.sampling.processes.contains_key(&process) {
             return;
         }
-        let tracee = Tracee::new(tid);
-        let by_signal = tracee.event_message().is_ok_and(|status| status & 0x7f != 0);
-        let call = tracee.call_number().unwrap_or(u64::MAX);
+        let by_signal = status & 0x7f != 0;
+        let call = Tracee::new(tid).call_number().unwrap_or(u64::MAX);
         let is_last = call == SYS_EXIT && self.tasks.threads_of(process).len() == 1;
         if !(by_signal || is_last || call == SYS_EXIT_GROUP) {
             return;

@@ -11,10 +11,10 @@ use super::first_chance::{Chance, MemoryThen};
 use super::locks::add_lock;
 use super::supervisor::Supervisor;
 use crate::observe::{
-    Fact, FoundBy, FrameCycle, FrameRecord, Location, OmittedFrames, StackRecord, Thread,
+    Fact, FoundBy, FrameCycle, FrameRecord, Location, OmittedFrames, StackRecord, Thread, Wait,
 };
 use crate::python::{Interpreters, merge};
-use crate::unwind::{EndReason, Frame, LiveMemory, Mappings, Registers, Stack};
+use crate::unwind::{EndReason, Frame, LiveMemory, Mappings, Paged, Registers, Stack};
 
 impl Supervisor {
     /// Fills in the stacks of a process's threads, and who can end their waits; those that stand
@@ -41,9 +41,11 @@ impl Supervisor {
             .copied()
             .collect();
         // All at once: a file's symbols are looked through once for all threads.
-        let memory = &mut LiveMemory::new(reader);
+        let memory = &mut Paged::new(LiveMemory::new(reader));
         let mut places = self.symbolizer.locate_frames(maps, memory, &frames).into_iter();
-        let tids = procfs::threads(reader).unwrap_or_default();
+        let waits = |thread: &Thread| matches!(thread.wait, Wait::Futex { .. });
+        let tids = if threads.iter().any(waits) { procfs::threads(reader) } else { Ok(Vec::new()) };
+        let tids = tids.unwrap_or_default();
         // In the order of their frames.
         let mut records: Vec<Fact<StackRecord>> = Vec::new();
         for (_, stack) in &stacks {

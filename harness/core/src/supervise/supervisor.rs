@@ -7,7 +7,9 @@ use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use hotfire_sys::signal::{Caught, SIGCHLD, SIGINT, SIGTERM, SignalStream};
-use hotfire_sys::{Polled, Stop, Tracee, WaitEvent, monotonic_ns, poll_ready, procfs, wait_any};
+use hotfire_sys::{
+    Polled, Stop, Tracee, WaitEvent, is_thread_of, monotonic_ns, poll_ready, procfs, wait_any,
+};
 
 use super::capture::THREADS_MAX;
 use super::halt::Deferred;
@@ -294,17 +296,18 @@ impl Supervisor {
             return self.add_process(tid, parent, Some(parent_tid));
         }
         // clone makes threads, and processes too: the kernel knows which.
-        match procfs::signal_masks(tid) {
-            Ok(masks) if masks.process == tid => {
-                self.add_process(tid, parent, Some(parent_tid));
-            }
-            Ok(_) => {
-                self.tasks.add_thread(tid, parent);
-                self.note_birth(parent, parent_tid);
-            }
-            // It is gone already.
-            Err(_) => {}
+        let process = if is_thread_of(tid, parent) {
+            parent
+        } else {
+            // One that cannot be asked is gone already.
+            let Ok(masks) = procfs::signal_masks(tid) else { return };
+            masks.process
+        };
+        if process == tid {
+            return self.add_process(tid, parent, Some(parent_tid));
         }
+        self.tasks.add_thread(tid, process);
+        self.note_birth(process, parent_tid);
     }
 
     /// Takes a task out of the strangers, if it is one.
@@ -395,10 +398,12 @@ impl Supervisor {
 
     /// The command line is still there when a process is about to end, and gone right after.
     fn on_exiting(&mut self, tid: i32) {
-        self.note_undelivered(tid);
-        self.note_end(tid);
-        self.note_held(tid);
-        self.note_kill(tid);
+        // One that is gone already has none, and tells nothing more.
+        let status = Tracee::new(tid).event_message().unwrap_or(0);
+        self.note_undelivered(tid, status);
+        self.note_end(tid, status);
+        self.note_held(tid, status);
+        self.note_kill(tid, status);
         if let Some(Role::Descendant(index)) = self.tasks.role(tid)
             && let Some(run) = &mut self.run
             && !run.ending

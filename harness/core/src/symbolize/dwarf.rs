@@ -10,7 +10,7 @@ use std::path::Path;
 
 use addr2line::Context;
 use gimli::{DwarfSections, EndianSlice, LittleEndian, SectionId};
-use hotfire_sys::open_regular;
+use hotfire_sys::{file_identity, open_regular};
 use miniz_oxide::inflate::decompress_slice_iter_to_slice;
 
 use super::debug_file::DebugFolder;
@@ -59,7 +59,9 @@ impl DebugInformation {
         let headers = Headers::of_file(&file).ok_or("is no ELF file")?;
         let is_it = match (build, &headers.build_id) {
             (Build::Id(id), Some(own)) => *id == hex(own),
-            (Build::File(state), None) => file_state(&file).as_ref() == Some(state),
+            (Build::File(state), None) => {
+                file_identity(&file).ok().and_then(|it| file_state(&it)).as_ref() == Some(state)
+            }
             _ => false,
         };
         if !is_it {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use hotfire_sys::open_regular;
+use hotfire_sys::{file_identity, open_regular};
 use tempfile::TempDir;
 
 use super::debug_file::DebugFolder;
@@ -85,7 +85,7 @@ fn lines_and_inlined_functions_come_from_the_program_or_its_debug_file() {
 
 fn state(program: &Path) -> Build {
     let file = open_regular(program.to_str().unwrap()).unwrap();
-    Build::File(file_state(&file).unwrap())
+    Build::File(file_state(&file_identity(&file).unwrap()).unwrap())
 }
 
 #[test]

@@ -169,7 +169,7 @@ impl Symbolizer {
             let Some(found) = mapped.values().find(of_module) else { continue };
             let Some((_, file)) = &found.module else { continue };
             let places: Vec<Place> = places.into_iter().collect();
-            let (found_names, is_whole) = self.modules.names(id, (&found.path, file), &places);
+            let (found_names, is_whole) = self.modules.names(id, file, &places);
             if !is_whole {
                 self.notes.insert(format!("{} {CUT}", found.path));
             }

@@ -3,13 +3,11 @@
 //!
 //! Deliberately absent: names (`modules`).
 
-use std::fs::File;
-
+use hotfire_sys::FileIdentity;
 use hotfire_sys::procfs::{DELETED, MapLine};
-use hotfire_sys::{FileIdentity, file_identity, open_regular};
 
 use super::locate::VDSO;
-use super::modules::{ModuleId, Modules};
+use super::modules::{FileAt, ModuleId, Modules};
 use crate::observe::FileState;
 use crate::unwind::{Headers, Memory};
 
@@ -19,7 +17,7 @@ pub(super) struct Mapped {
     /// The path, as it was when the file had one.
     pub(super) path: String,
     /// The file that is mapped, where it can be had.
-    pub(super) module: Option<(ModuleId, File)>,
+    pub(super) module: Option<(ModuleId, FileAt)>,
     pub(super) build_id: Option<Vec<u8>>,
     /// What else the file is known by, where it has no build-id.
     pub(super) file: Option<FileState>,
@@ -43,7 +41,7 @@ pub(super) fn resolve(
     if unknown.path != VDSO && !unknown.path.starts_with('/') {
         return unknown;
     }
-    let file = unknown.path.starts_with('/').then(|| open_regular(&unknown.path).ok()).flatten();
+    let file = unknown.path.starts_with('/').then(|| FileAt::new(&unknown.path)).flatten();
     let module = file.and_then(|file| Some((modules.of_file(&file)?, file)));
     let is_executable = map.permissions.contains('x');
     let bias_by = |headers: &Headers| headers.bias(map.offset, map.start, is_executable);
@@ -57,7 +55,7 @@ pub(super) fn resolve(
         if fits && let Some(module) = modules.get(id) {
             let bias = bias_by(&module.headers).unwrap_or(bias);
             let build_id = module.headers.build_id.clone();
-            let state = if build_id.is_none() { file_state(&file) } else { None };
+            let state = if build_id.is_none() { file_state(&file.identity) } else { None };
             return Mapped { module: Some((id, file)), build_id, file: state, bias, ..unknown };
         }
         let note = format!("{} is another file than the one that is mapped", unknown.path);
@@ -81,22 +79,21 @@ fn with_memory(
     Mapped { build_id: headers.build_id, bias, ..unknown }
 }
 
-/// The state of a file; `None` where the kernel does not tell, or tells of a time that is no date.
-pub(super) fn file_state(file: &File) -> Option<FileState> {
-    let FileIdentity { device, inode, bytes, modified_ns } = file_identity(file).ok()?;
+/// The state of a file; `None` where its time is no date.
+pub(super) fn file_state(identity: &FileIdentity) -> Option<FileState> {
+    let FileIdentity { device, inode, bytes, modified_ns } = *identity;
     Some(FileState { device, inode, bytes, modified_ns: i64::try_from(modified_ns).ok()? })
 }
 
-fn is_same_file(file: &File, map: &MapLine) -> bool {
-    let identity = file_identity(file).ok();
-    let same = |it: &hotfire_sys::FileIdentity| (it.device, it.inode) == (map.device, map.inode);
-    !map.path.ends_with(DELETED) && identity.as_ref().is_some_and(same)
+fn is_same_file(file: &FileAt, map: &MapLine) -> bool {
+    let FileIdentity { device, inode, .. } = file.identity;
+    !map.path.ends_with(DELETED) && (device, inode) == (map.device, map.inode)
 }
 
 /// Some file systems tell another device in mappings than of files, so that the inode alone must
 /// do where there is no build-id.
-fn is_same_build(memory: &Headers, own: &Headers, file: &File, map: &MapLine) -> bool {
-    let is_inode = || file_identity(file).is_ok_and(|it| it.inode == map.inode);
+fn is_same_build(memory: &Headers, own: &Headers, file: &FileAt, map: &MapLine) -> bool {
+    let is_inode = || file.identity.inode == map.inode;
     match (&memory.build_id, &own.build_id) {
         (Some(mapped), Some(own)) => mapped == own,
         (None, None) => {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use hotfire_sys::{FileIdentity, file_identity, open_regular};
+use hotfire_sys::{FileIdentity, file_identity, open_regular, path_identity};
 
 use super::debug_file::DebugFolder;
 use super::demangle::demangle;
@@ -56,13 +56,34 @@ struct DebugFile {
     tables: Vec<Table>,
 }
 
+/// The file at a path, as it was when it was looked at. What is known of it needs no opening.
+#[derive(Debug, Clone)]
+pub(super) struct FileAt {
+    path: String,
+    pub(super) identity: FileIdentity,
+}
+
+impl FileAt {
+    /// The regular file that the path leads to now.
+    pub(super) fn new(path: &str) -> Option<Self> {
+        Some(Self { path: path.to_owned(), identity: path_identity(path).ok()? })
+    }
+
+    /// `None` where another one is there by now.
+    fn open(&self) -> Option<File> {
+        let file = open_regular(&self.path).ok()?;
+        (file_identity(&file) == Ok(self.identity)).then_some(file)
+    }
+}
+
 impl Modules {
-    /// The module of an opened file; `None` where it is no ELF file.
-    pub(super) fn of_file(&mut self, file: &File) -> Option<ModuleId> {
-        let identity = file_identity(file).ok()?;
+    /// The module of a file; `None` where it is no ELF file.
+    pub(super) fn of_file(&mut self, place: &FileAt) -> Option<ModuleId> {
+        let identity = place.identity;
         if let Some(known) = self.by_file.get(&identity) {
             return Some(*known);
         }
+        let file = &place.open()?;
         let headers = Headers::of_file(file)?;
         let sections = Sections::read(&mut WholeFile(file)).unwrap_or_default();
         let tables = Table::of(&sections);
@@ -99,16 +120,22 @@ impl Modules {
     }
 
     /// Where what is exported under a name lies, as linked. A name is looked up once.
-    pub(super) fn export(&mut self, id: ModuleId, file: &File, name: &'static str) -> Option<u64> {
+    pub(super) fn export(
+        &mut self,
+        id: ModuleId,
+        file: &FileAt,
+        name: &'static str,
+    ) -> Option<u64> {
         let module = self.modules.get_mut(&id)?;
-        *module.exports.entry(name).or_insert_with(|| address_of(&mut WholeFile(file), name))
+        let address = || address_of(&mut WholeFile(&file.open()?), name);
+        *module.exports.entry(name).or_insert_with(address)
     }
 
     /// The readable names of places, which are in order; false where a limit kept some back.
     pub(super) fn names(
         &mut self,
         id: ModuleId,
-        (path, file): (&str, &File),
+        file: &FileAt,
         places: &[Place],
     ) -> (Vec<Option<String>>, bool) {
         let Some(module) = self.modules.get_mut(&id) else {
@@ -117,12 +144,15 @@ impl Modules {
         let unknown = |place: &&Place| !module.names.contains_key(*place);
         let unknown: Vec<Place> = places.iter().filter(unknown).copied().collect();
         let mut is_whole = true;
-        if !unknown.is_empty() {
+        if !unknown.is_empty()
+            && let Some(opened) = file.open()
+        {
             self.passes += 1;
             if module.names.len() + unknown.len() > NAMES_MAX {
                 module.names.clear();
             }
-            let (names, whole) = module.look_up((path, file), &self.debug_folder, &unknown);
+            let (names, whole) =
+                module.look_up((&file.path, &opened), &self.debug_folder, &unknown);
             is_whole = whole;
             // A name that a limit kept back is none that is not there.
             let is_known = |(_, name): &(Place, Option<String>)| whole || name.is_some();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::rc::Rc;
 
-use hotfire_sys::{FileIdentity, file_identity, open_regular};
+use hotfire_sys::{FileIdentity, file_identity, open_regular, path_identity};
 
 use super::image::{FileImage, Headers, Shifted};
 use super::lookup::{IndexEntry, Search, in_index, index};
@@ -68,14 +68,16 @@ impl ImageCache {
 
     /// The image of a mapped file; `None` where the path names another one now, or no ELF file.
     pub(super) fn of_file(&mut self, mapped: &MappedFile) -> Option<ImageId> {
-        let file = open_regular(&mapped.path).ok()?;
-        let identity = file_identity(&file).ok()?;
+        let identity = path_identity(&mapped.path).ok()?;
         if (identity.device, identity.inode) != (mapped.device, mapped.inode) {
             return None;
         }
         if let Some(&known) = self.by_file.get(&identity) {
             return Some(self.touched(known));
         }
+        // Another one may be there by now.
+        let file = open_regular(&mapped.path).ok();
+        let file = file.filter(|file| file_identity(file) == Ok(identity))?;
         let headers = Headers::of_file(&file)?;
         let id = self.insert(Some(file), headers);
         self.by_file.insert(identity, id);

@@ -43,7 +43,8 @@ impl Memory for LiveMemory {
     }
 }
 
-/// Reads whole pages and keeps them: a stack is read word by word.
+/// Reads whole pages and keeps them: a stack is read word by word. What is as long as a page is read
+/// at once, and not kept.
 #[derive(Debug)]
 pub(crate) struct Paged<M> {
     inner: M,
@@ -72,6 +73,9 @@ impl<M: Memory> Paged<M> {
 
 impl<M: Memory> Memory for Paged<M> {
     fn read(&mut self, address: u64, buffer: &mut [u8]) -> usize {
+        if buffer.len() as u64 >= PAGE_BYTES {
+            return self.inner.read(address, buffer);
+        }
         let mut done = 0;
         while let Some(rest) = buffer.get_mut(done..).filter(|rest| !rest.is_empty()) {
             let Some(place) = address.checked_add(done as u64) else { break };
@@ -130,6 +134,9 @@ mod tests {
         assert_eq!(memory.read(0x1000 + 5_998, &mut buffer), 2);
         assert_eq!(memory.read(0, &mut buffer), 0);
         assert_eq!(memory.read(u64::MAX - 3, &mut buffer), 0);
+        let before = memory.inner.0;
+        assert_eq!(memory.read(0x1000, &mut [0; 8_192]), 6_000);
+        assert_eq!(memory.inner.0, before + 1);
         assert_eq!(read_word(&mut memory, 0x1000), Some(0x0707_0707_0707_0707));
     }
 }
