@@ -83,11 +83,22 @@ pub fn written_file(descriptor: BorrowedFd<'_>) -> Option<(File, u64)> {
     Some((file, start))
 }
 
-/// The pipe behind a descriptor, duplicated; `None` for anything else.
+/// The pipe behind a descriptor, to be written to without waiting; `None` for anything else.
+///
+/// It is opened once more, so that others who share the descriptor find it in their mode, and may
+/// fill it at any moment. Where that is not allowed (another user made it, or nobody reads any
+/// more) it is duplicated, and in their mode.
 #[must_use]
 pub fn pipe_of(descriptor: BorrowedFd<'_>) -> Option<OwnedFd> {
     let mode = nix::sys::stat::fstat(descriptor).ok()?.st_mode;
-    (mode & libc::S_IFMT == libc::S_IFIFO).then(|| descriptor.try_clone_to_owned().ok()).flatten()
+    if mode & libc::S_IFMT != libc::S_IFIFO {
+        return None;
+    }
+    let opened = OpenOptions::new()
+        .write(true)
+        .custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC)
+        .open(format!("/proc/self/fd/{}", descriptor.as_raw_fd()));
+    opened.map(OwnedFd::from).or_else(|_| descriptor.try_clone_to_owned()).ok()
 }
 
 /// Whether two descriptors lead to the same file, pipe or device.
@@ -101,7 +112,32 @@ pub fn same_file(one: BorrowedFd<'_>, other: BorrowedFd<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+    use std::os::fd::AsFd;
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
     use super::*;
+
+    /// How long a write that must not wait may take on a busy machine.
+    const LIMIT: Duration = Duration::from_secs(20);
+
+    #[test]
+    fn a_pipe_that_others_have_filled_keeps_nobody_waiting() {
+        let (reader, shared) = crate::output_pipe().unwrap();
+        let own = pipe_of(shared.as_fd()).unwrap();
+        // A poll before would have said that there is room.
+        File::from(shared.try_clone().unwrap()).write_all(&[b'x'; 64 * 1024]).unwrap();
+        let (sender, receiver) = channel();
+        std::thread::spawn(move || sender.send(nix::unistd::write(&own, b"more")));
+        assert_eq!(receiver.recv_timeout(LIMIT), Ok(Err(Errno::EAGAIN)));
+        let flags = nix::fcntl::fcntl(&shared, nix::fcntl::F_GETFL).unwrap();
+        assert_eq!(flags & libc::O_NONBLOCK, 0, "the others wait, as they did before");
+        // Nobody reads any more, which a write tells.
+        drop(reader);
+        assert!(pipe_of(shared.as_fd()).is_some());
+        assert!(pipe_of(File::open("/dev/null").unwrap().as_fd()).is_none());
+    }
 
     #[test]
     fn only_regular_files_are_opened() {

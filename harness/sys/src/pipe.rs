@@ -24,8 +24,8 @@ pub fn output_pipe() -> Result<(ReadEnd, OwnedFd), SysError> {
     Ok((ReadEnd { fd: read }, write))
 }
 
-/// Writes at most `PIPE_BUF` bytes if that can be done without waiting; 0 when it cannot. The
-/// descriptor may be shared with others and is left in its mode.
+/// Writes at most `PIPE_BUF` bytes if that can be done without waiting; 0 when it cannot. Between
+/// poll and write others may fill the pipe: only one in a mode of its own (`pipe_of`) never waits.
 ///
 /// # Errors
 /// It cannot be written to; EPIPE: nobody reads any more.
