@@ -19,6 +19,39 @@ pub(crate) fn process_cpu_ns() -> u64 {
     read_ns(libc::CLOCK_PROCESS_CPUTIME_ID)
 }
 
+/// A moment by which something must be over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deadline {
+    at_ns: u64,
+}
+
+impl Deadline {
+    /// So many nanoseconds from now.
+    #[must_use]
+    pub fn after(limit_ns: u64) -> Self {
+        Self { at_ns: monotonic_ns().saturating_add(limit_ns) }
+    }
+
+    /// The earlier one of both.
+    #[must_use]
+    pub fn or_after(self, limit_ns: u64) -> Self {
+        Self { at_ns: self.at_ns.min(Self::after(limit_ns).at_ns) }
+    }
+
+    /// Whether the time is over.
+    #[must_use]
+    pub fn has_passed(self) -> bool {
+        monotonic_ns() > self.at_ns
+    }
+}
+
+/// None: there is all the time in the world.
+impl Default for Deadline {
+    fn default() -> Self {
+        Self { at_ns: u64::MAX }
+    }
+}
+
 fn read_ns(clock: libc::clockid_t) -> u64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `time` is a valid timespec that lives for the call.

@@ -33,7 +33,7 @@ mod wait;
 
 pub use apart::fork_apart;
 pub use bounded::{BoundedRun, run_bounded};
-pub use clock::{monotonic_ns, thread_cpu_ns};
+pub use clock::{Deadline, monotonic_ns, thread_cpu_ns};
 pub use descriptors::close_rest_on_exec;
 pub use endpoints::{Endpoint, SocketLine, endpoint, epoll_targets, sockets};
 pub use error::SysError;

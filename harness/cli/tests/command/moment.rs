@@ -2,12 +2,15 @@
 
 use std::process::Command;
 
+use serde_json::Value;
+
 use crate::Case;
 use crate::workshop::Workshop;
 
 pub(crate) const CASES: &[Case] = &[
     ("mappings-are-those-of-the-moment-in-which-threads-stand", stands),
     ("what-the-program-before-an-exec-had-mapped-is-no-cause", exec),
+    ("a-crash-is-held-for-so-long-and-no-longer", endless),
     ("the-length-of-a-mapped-file-is-that-of-the-process-own-mounts", mounts),
 ];
 
@@ -37,6 +40,66 @@ int main(void) {
     *(volatile int *)0 = 1;
 }
 ";
+
+/// Calls itself in one library after the other, and dies in the last one.
+const FROM_LIBRARY_TO_LIBRARY: &str = r#"
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+int go(int left) {
+    if (left == 0) return *(volatile int *)0;
+    char name[32];
+    snprintf(name, sizeof name, "./library-%d", left - 1);
+    void *library = dlopen(name, RTLD_NOW);
+    return 1 + ((int (*)(int))dlsym(library, "go"))(left - 1);
+}
+int main(int count, char **words) { return count == 2 ? go(atoi(words[1])) : 2; }
+"#;
+const LIBRARIES: usize = 100;
+/// What may be read of it while it is held, and what a busy machine may add, nanoseconds.
+const HELD_NS_MAX: u64 = 12_000_000_000;
+
+/// Each library says that it has millions of symbols: all of them would take a minute.
+fn endless() {
+    let workshop = Workshop::new();
+    build(&workshop, "calls", FROM_LIBRARY_TO_LIBRARY, &["-ldl"]);
+    let flags = ["-shared", "-fPIC", "-Wl,--build-id=none", "-ldl"];
+    build(&workshop, "library", FROM_LIBRARY_TO_LIBRARY, &flags);
+    let mut bytes = std::fs::read(workshop.path("library")).unwrap();
+    let word = |bytes: &[u8], at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());
+    let (sections, end) = (word(&bytes, 40) as usize, bytes.len() as u64);
+    let is_symbols = |at: &usize| bytes[*at + 4..*at + 8] == 2_u32.to_le_bytes();
+    let symbols = (sections..bytes.len()).step_by(64).find(is_symbols).unwrap();
+    // A hole behind the end of the file.
+    let length = 24_u64 * 15_000_000;
+    bytes[symbols + 24..symbols + 32].copy_from_slice(&end.to_le_bytes());
+    bytes[symbols + 32..symbols + 40].copy_from_slice(&length.to_le_bytes());
+    for number in 0..LIBRARIES {
+        let path = workshop.path(&format!("library-{number}"));
+        std::fs::write(&path, &bytes).unwrap();
+        let file = std::fs::File::options().write(true).open(&path).unwrap();
+        file.set_len(end + length).unwrap();
+    }
+    let done = workshop.run(&[
+        "exec",
+        "--json",
+        "out.json",
+        "--bundle",
+        "b.hotfire",
+        "--",
+        "./calls",
+        &LIBRARIES.to_string(),
+    ]);
+    assert_eq!(done.status, 100, "{}", done.stderr);
+    assert_eq!(workshop.json("out.json")["findings"][0]["class"], "null-dereference");
+    let bundle: Value =
+        serde_json::from_slice(&std::fs::read(workshop.path("b.hotfire")).unwrap()).unwrap();
+    let text = bundle.to_string();
+    assert!(text.contains("was not looked through to its end: out of time"), "{text}");
+    let held = text.split_once("\"held_ns\":").unwrap().1;
+    let held: String = held.chars().take_while(char::is_ascii_digit).collect();
+    assert!(held.parse::<u64>().unwrap() < HELD_NS_MAX, "{held}");
+}
 
 fn build(workshop: &Workshop, name: &str, source: &str, flags: &[&str]) {
     workshop.write(&format!("{name}.c"), source);

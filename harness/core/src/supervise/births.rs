@@ -91,6 +91,10 @@ impl Births {
 
     /// What is told of them. Only of processes that were seen to end: others may go on for ever.
     pub(super) fn finish(self) -> Vec<ThreadBirths> {
+        if self.ended.is_empty() && self.processes.is_empty() {
+            // The system is asked for its processors by several files.
+            return Vec::new();
+        }
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let processors = u32::try_from(processors).unwrap_or(u32::MAX);
         let told = |(pid, own): (i32, Nursling)| own.finish(pid, processors);
@@ -154,6 +158,7 @@ impl Supervisor {
             return;
         }
         let Some(born) = run.births.note(process, role == Role::Root) else { return };
+        self.begin_look();
         // Without its mappings it has no stack, and is killed just now.
         let maps = procfs::maps(maker).unwrap_or_default();
         let mut own = thread(process, maker, &maps, None);

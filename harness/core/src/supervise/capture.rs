@@ -64,6 +64,7 @@ impl Supervisor {
 
     fn look_at(&mut self, tid: i32, signal: i32, (process, role): (i32, Role)) {
         let begun_ns = monotonic_ns();
+        self.begin_look();
         let masks = match procfs::signal_masks(tid) {
             Ok(masks) => masks,
             // Whether the process catches the signal is not known: no reason to call it fatal.
@@ -163,6 +164,7 @@ impl Supervisor {
         if !made_a_call(tid, &registers) {
             return;
         }
+        self.begin_look();
         let facts = (Fact::Unavailable(UNDELIVERED.to_owned()), registers);
         let crash = self.captured(tid, signal::SIGSYS, (process, role), facts);
         if self.run.as_ref().is_some_and(|run| run.wants(&crash)) {

@@ -54,6 +54,7 @@ impl Supervisor {
     pub(super) fn look_closely(&mut self, looks_wanted: u32) -> Looks {
         let pids: Vec<i32> = self.tasks.of_run().iter().map(|(pid, _)| *pid).collect();
         let pids: Vec<i32> = pids.into_iter().take(PROCESSES_MAX).collect();
+        self.begin_look();
         let holders = Holders::of(&pids);
         let mut looks = Looks::default();
         let mut traces: BTreeMap<i32, Trace> = BTreeMap::new();
@@ -124,6 +125,7 @@ impl Supervisor {
             if moved.is_empty() {
                 continue;
             }
+            self.begin_look();
             let mut frames = self.frames_of(*pid, &moved);
             for tid in moved {
                 let frames = frames.remove(&tid).unwrap_or_default();

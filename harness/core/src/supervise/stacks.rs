@@ -4,8 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hotfire_sys::Tracee;
 use hotfire_sys::procfs::{self, MapLine};
+use hotfire_sys::{Deadline, Tracee};
 
 use super::first_chance::{Chance, MemoryThen};
 use super::locks::add_lock;
@@ -16,7 +16,18 @@ use crate::observe::{
 use crate::python::{Interpreters, merge};
 use crate::unwind::{EndReason, Frame, LiveMemory, Mappings, Paged, Registers, Stack};
 
+/// How long a process may be held for all that is read of it, names included: a crash in the
+/// largest libraries takes a fraction of that, even when they are met first.
+const HELD_NS: u64 = 5_000_000_000;
+
 impl Supervisor {
+    /// From now on what is read of a process, or of all processes of a hang, has one deadline.
+    pub(super) fn begin_look(&mut self) {
+        self.deadline = Deadline::after(HELD_NS);
+        self.unwinder.end_by(self.deadline);
+        self.symbolizer.end_by(self.deadline);
+    }
+
     /// Fills in the stacks of a process's threads, and who can end their waits; those that stand
     /// have one. `first` is the thread that matters most, for time is short, and the fault before at
     /// which it is looked at. Returns the frames as they were walked.
@@ -56,7 +67,9 @@ impl Supervisor {
         }
         if let Some(mut python) = Interpreters::find(&mut self.symbolizer, maps, memory) {
             for ((tid, stack), record) in stacks.iter().zip(&mut records) {
-                if let (Ok(stack), Fact::Known(record)) = (stack, record) {
+                if let (Ok(stack), Fact::Known(record)) = (stack, record)
+                    && !self.deadline.has_passed()
+                {
                     add_python(&mut python, *tid, stack, record);
                 }
             }
@@ -92,6 +105,9 @@ impl Supervisor {
         let memory = MemoryThen { memory: LiveMemory::new(reader), chance };
         let mut process = self.unwinder.process(Mappings::from(maps), memory);
         let mut walk = |tid: i32| {
+            if self.deadline.has_passed() && tid != reader {
+                return Err(end_words(EndReason::TimeMax).to_owned());
+            }
             let registers = match chance.filter(|_| tid == reader) {
                 Some(chance) => chance.registers.clone(),
                 None => Tracee::new(tid).registers().map_err(|error| error.to_string())?,

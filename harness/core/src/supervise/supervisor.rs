@@ -8,7 +8,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use hotfire_sys::signal::{Caught, SIGCHLD, SIGINT, SIGTERM, SignalStream};
 use hotfire_sys::{
-    Polled, Stop, Tracee, WaitEvent, is_thread_of, monotonic_ns, poll_ready, procfs, wait_any,
+    Deadline, Polled, Stop, Tracee, WaitEvent, is_thread_of, monotonic_ns, poll_ready, procfs,
+    wait_any,
 };
 
 use super::capture::THREADS_MAX;
@@ -46,6 +47,8 @@ pub(super) struct Supervisor {
     pub(super) deferred: Deferred,
     pub(super) symbolizer: Symbolizer,
     pub(super) unwinder: Unwinder,
+    /// What is read of a process that is held now must be over by then.
+    pub(super) deadline: Deadline,
     /// Children that are none of the run's: an exec kept them, or they pass its output on.
     pub(super) inherited: BTreeSet<i32>,
     /// Somebody wants us to end.
@@ -96,6 +99,7 @@ impl Supervisor {
             deferred: Deferred::default(),
             symbolizer: Symbolizer::default(),
             unwinder: Unwinder::default(),
+            deadline: Deadline::default(),
             inherited: procfs::own_children().into_iter().collect(),
             terminating: false,
             asked_by: None,

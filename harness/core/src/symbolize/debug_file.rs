@@ -8,7 +8,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use hotfire_sys::open_regular;
+use hotfire_sys::{Deadline, open_regular};
 
 use crate::unwind::{Headers, Memory, Sections, WholeFile, u32_at};
 
@@ -39,13 +39,14 @@ impl DebugFolder {
     /// or, where one of both has none, the checksum that the program names is.
     pub(super) fn find(
         &self,
-        path: &Path,
-        program: &File,
+        (path, program): (&Path, &File),
         build_id: Option<&[u8]>,
+        deadline: Deadline,
     ) -> Option<(PathBuf, File)> {
         let by_id = build_id.and_then(|id| self.by_build_id(id));
-        let by_id =
-            by_id.and_then(|place| open_own(&place, build_id, None).map(|file| (place, file)));
+        let by_id = by_id.and_then(|place| {
+            open_own(&place, build_id, (None, deadline)).map(|file| (place, file))
+        });
         by_id.or_else(|| {
             let (name, checksum) = link(program)?;
             let folder = path.parent()?;
@@ -56,7 +57,7 @@ impl DebugFolder {
                 self.root.join(inner).join(&name),
             ];
             places.into_iter().filter(|place| place != path).find_map(|place| {
-                let file = open_own(&place, build_id, Some(checksum))?;
+                let file = open_own(&place, build_id, (Some(checksum), deadline))?;
                 Some((place, file))
             })
         })
@@ -69,12 +70,16 @@ impl DebugFolder {
     }
 }
 
-fn open_own(place: &Path, build_id: Option<&[u8]>, checksum: Option<u32>) -> Option<File> {
+fn open_own(
+    place: &Path,
+    build_id: Option<&[u8]>,
+    (checksum, deadline): (Option<u32>, Deadline),
+) -> Option<File> {
     let file = open_regular(place.to_str()?).ok()?;
     let own = Headers::of_file(&file)?.build_id;
     let is_own = match (own, build_id) {
         (Some(own), Some(id)) => own == id,
-        _ => checksum.is_some() && checksum_of(&file) == checksum,
+        _ => checksum.is_some() && checksum_of(&file, deadline) == checksum,
     };
     is_own.then_some(file)
 }
@@ -96,12 +101,15 @@ fn link(program: &File) -> Option<(PathBuf, u32)> {
 }
 
 /// CRC-32 as in zlib (ISO 3309, reflected polynomial), of a file that is not too long.
-fn checksum_of(file: &File) -> Option<u32> {
+fn checksum_of(file: &File, deadline: Deadline) -> Option<u32> {
     let bytes = file.metadata().ok()?.len();
     let mut source = WholeFile(file);
     let mut buffer = vec![0; 256 * 1024];
     let (mut place, mut sum) = (0, u32::MAX);
     while place < bytes.min(CHECKED_BYTES_MAX) {
+        if deadline.has_passed() {
+            return None;
+        }
         let length = source.read(place, &mut buffer);
         for byte in buffer.get(..length)?.iter().take(usize::try_from(bytes - place).ok()?) {
             let index = (sum ^ u32::from(*byte)) & 0xff;
@@ -145,9 +153,9 @@ mod tests {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(b"123456789").unwrap();
         // The check value of CRC-32.
-        assert_eq!(checksum_of(&file), Some(0xcbf4_3926));
+        assert_eq!(checksum_of(&file, Deadline::default()), Some(0xcbf4_3926));
         file.set_len(CHECKED_BYTES_MAX + 1).unwrap();
-        assert_eq!(checksum_of(&file), None);
+        assert_eq!(checksum_of(&file, Deadline::default()), None);
     }
 
     #[test]

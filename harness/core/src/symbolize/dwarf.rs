@@ -10,7 +10,7 @@ use std::path::Path;
 
 use addr2line::Context;
 use gimli::{DwarfSections, EndianSlice, LittleEndian, SectionId};
-use hotfire_sys::{file_identity, open_regular};
+use hotfire_sys::{Deadline, file_identity, open_regular};
 use miniz_oxide::inflate::decompress_slice_iter_to_slice;
 
 use super::debug_file::DebugFolder;
@@ -71,7 +71,8 @@ impl DebugInformation {
         if has_debug_information(&own) {
             return Self::of(&file, &own).map(Some);
         }
-        let found = folder.find(Path::new(path), &file, headers.build_id.as_deref());
+        let found =
+            folder.find((Path::new(path), &file), headers.build_id.as_deref(), Deadline::default());
         let Some((_, file)) = found else { return Ok(None) };
         let sections = Sections::read(&mut WholeFile(&file)).unwrap_or_default();
         let has_some = has_debug_information(&sections);

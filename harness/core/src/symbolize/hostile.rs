@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 
+use hotfire_sys::Deadline;
 use proptest::prelude::*;
 
 use super::Symbolizer;
@@ -80,7 +81,7 @@ fn search(bytes: &[u8], places: &[u64]) -> (Vec<Option<String>>, bool, u64) {
     let sections = Sections::read(&mut source).unwrap_or_default();
     let place = |address: &u64| Place { address: *address, function_start: None };
     let places: Vec<Place> = places.iter().map(place).collect();
-    let mut search = Search::new(&places);
+    let mut search = Search::new(&places, Deadline::default());
     let mut is_whole = true;
     for table in Table::of(&sections) {
         is_whole &= search.table(&mut source, &table, 0);

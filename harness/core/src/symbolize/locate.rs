@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use hotfire_sys::Deadline;
 use hotfire_sys::procfs::MapLine;
 
 use super::debug_file::DebugFolder;
@@ -19,6 +20,7 @@ use crate::unwind::{Frame, Memory, Sections, Shifted};
 
 /// What is said of a file whose names were not all looked at.
 const CUT: &str = "has more symbols than are looked at";
+const LATE: &str = "was not looked through to its end: out of time";
 
 /// Names places; knows the files that it has met, and names that it has found.
 #[derive(Debug, Default)]
@@ -37,6 +39,11 @@ impl Symbolizer {
         let mut symbolizer = Self::default();
         symbolizer.modules.debug_folder = DebugFolder::new(folder);
         symbolizer
+    }
+
+    /// Whatever is asked from now on has an answer by then, with names or without.
+    pub fn end_by(&mut self, deadline: Deadline) {
+        self.modules.deadline = deadline;
     }
 
     /// How often symbols of a file were looked through.
@@ -99,6 +106,11 @@ impl Symbolizer {
         let is_code = |map: &&&MapLine| map.inode != 0 && map.permissions.contains('x');
         let mut found = Vec::new();
         for map in order.iter().filter(is_code).take(MAPPINGS_MAX) {
+            if self.modules.deadline.has_passed() {
+                self.notes
+                    .insert(format!("not all files were searched for `{first}`: out of time"));
+                break;
+            }
             let mapped = resolve(&mut self.modules, &order, memory, map);
             let Some((id, file)) = &mapped.module else { continue };
             let mut export = |name| {
@@ -130,6 +142,10 @@ impl Symbolizer {
         let mut asked: BTreeMap<ModuleId, BTreeSet<Place>> = BTreeMap::new();
         for (address, function_start) in wanted {
             let Some(map) = at(*address) else { continue };
+            if self.modules.deadline.has_passed() && !mapped.contains_key(&map.start) {
+                self.notes.insert(OUT_OF_TIME.to_owned());
+                continue;
+            }
             let found = mapped
                 .entry(map.start)
                 .or_insert_with(|| resolve(&mut self.modules, &order, memory, map));
@@ -144,7 +160,7 @@ impl Symbolizer {
         }
         let locate = |(address, function_start): &Wanted| {
             let map = at(*address).ok_or_else(|| unmapped(*address))?;
-            let found = mapped.get(&map.start).ok_or_else(|| unmapped(*address))?;
+            let found = mapped.get(&map.start).ok_or_else(|| OUT_OF_TIME.to_owned())?;
             let place = found.place(*address, *function_start);
             let named = |(id, _): &(ModuleId, _)| names.get(&(*id, place)).cloned().flatten();
             let function = match &found.module {
@@ -171,13 +187,17 @@ impl Symbolizer {
             let places: Vec<Place> = places.into_iter().collect();
             let (found_names, is_whole) = self.modules.names(id, file, &places);
             if !is_whole {
-                self.notes.insert(format!("{} {CUT}", found.path));
+                let why = if self.modules.deadline.has_passed() { LATE } else { CUT };
+                self.notes.insert(format!("{} {why}", found.path));
             }
             names.extend(places.into_iter().map(|place| (id, place)).zip(found_names));
         }
         names
     }
 }
+
+/// What is said of a place whose file was not looked at any more.
+const OUT_OF_TIME: &str = "out of time";
 
 fn unmapped(address: u64) -> String {
     format!("no mapping holds {address:#x}")
@@ -190,7 +210,7 @@ fn vdso_name(memory: &mut dyn Memory, bias: u64, place: Place) -> Option<String>
     let mut source = Shifted { memory, by: bias };
     let sections = Sections::read(&mut source)?;
     let places = [place];
-    let mut search = Search::new(&places);
+    let mut search = Search::new(&places, Deadline::default());
     for table in Table::of(&sections) {
         search.table(&mut source, &table, 0);
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use hotfire_sys::{FileIdentity, file_identity, open_regular, path_identity};
+use hotfire_sys::{Deadline, FileIdentity, file_identity, open_regular, path_identity};
 
 use super::debug_file::DebugFolder;
 use super::demangle::demangle;
@@ -28,6 +28,8 @@ pub(super) struct Modules {
     by_build: BTreeMap<Build, ModuleId>,
     next: ModuleId,
     pub(super) debug_folder: DebugFolder,
+    /// Nothing more is looked up in files after it.
+    pub(super) deadline: Deadline,
     /// How often symbols of a file were looked through.
     pub(super) passes: u64,
 }
@@ -151,8 +153,8 @@ impl Modules {
             if module.names.len() + unknown.len() > NAMES_MAX {
                 module.names.clear();
             }
-            let (names, whole) =
-                module.look_up((&file.path, &opened), &self.debug_folder, &unknown);
+            let limits = (&self.debug_folder, self.deadline);
+            let (names, whole) = module.look_up((&file.path, &opened), limits, &unknown);
             is_whole = whole;
             // A name that a limit kept back is none that is not there.
             let is_known = |(_, name): &(Place, Option<String>)| whole || name.is_some();
@@ -167,17 +169,17 @@ impl Module {
     fn look_up(
         &mut self,
         (path, file): (&str, &File),
-        folder: &DebugFolder,
+        (folder, deadline): (&DebugFolder, Deadline),
         places: &[Place],
     ) -> (Vec<Option<String>>, bool) {
-        let mut search = Search::new(places);
+        let mut search = Search::new(places, deadline);
         let mut is_whole = true;
         for table in &self.tables {
             is_whole &= search.table(&mut WholeFile(file), table, 0);
         }
         let mut debug_file = None;
         if !self.tables.iter().any(|table| table.is_whole) {
-            debug_file = self.debug_file((path, file), folder);
+            debug_file = self.debug_file((path, file), (folder, deadline));
             let tables = self.debug.iter().flatten().flat_map(|debug| &debug.tables);
             if let Some(file) = &debug_file {
                 for table in tables {
@@ -190,11 +192,19 @@ impl Module {
             (_, Some(file)) => WholeFile(file).read(place, buffer),
             (_, None) => 0,
         });
-        let readable = names.into_iter().map(|name| name.as_deref().map(demangle));
-        (readable.collect(), is_whole)
+        let names = names.into_iter().map(|name| {
+            let name = name.filter(|_| !deadline.has_passed());
+            name.as_deref().map(demangle)
+        });
+        // In this order: what was late is not whole.
+        (names.collect(), is_whole && !deadline.has_passed())
     }
 
-    fn debug_file(&mut self, (path, file): (&str, &File), folder: &DebugFolder) -> Option<File> {
+    fn debug_file(
+        &mut self,
+        (path, file): (&str, &File),
+        (folder, deadline): (&DebugFolder, Deadline),
+    ) -> Option<File> {
         match &self.debug {
             Some(None) => return None,
             Some(Some(debug)) => {
@@ -207,7 +217,12 @@ impl Module {
             }
             None => {}
         }
-        let found = folder.find(Path::new(path), file, self.headers.build_id.as_deref());
+        let program = (Path::new(path), file);
+        let found = folder.find(program, self.headers.build_id.as_deref(), deadline);
+        if found.is_none() && deadline.has_passed() {
+            // Whether there is one is not known.
+            return None;
+        }
         let with_tables = |(place, file): (PathBuf, File)| {
             let identity = file_identity(&file).ok()?;
             let sections = Sections::read(&mut WholeFile(&file)).unwrap_or_default();

@@ -7,6 +7,8 @@
 
 use std::cmp::{Ordering, Reverse};
 
+use hotfire_sys::Deadline;
+
 use crate::unwind::{Memory, Sections, u16_at, u32_at, u64_at};
 
 const SYMBOL_BYTES: usize = 24;
@@ -114,17 +116,18 @@ pub(super) struct Search<'a> {
     /// far it reaches where it has no length of its own.
     before: Vec<Option<(Candidate, u64)>>,
     work: u64,
+    deadline: Deadline,
 }
 
 impl<'a> Search<'a> {
-    /// For places in order.
-    pub(super) fn new(places: &'a [Place]) -> Self {
+    /// For places in order, until the deadline.
+    pub(super) fn new(places: &'a [Place], deadline: Deadline) -> Self {
         let (covering, before) = (vec![Vec::new(); places.len()], vec![None; places.len()]);
-        Self { places, covering, before, work: 0 }
+        Self { places, covering, before, work: 0, deadline }
     }
 
     /// Looks through a table. `file` is what [`Search::finish`] reads the names from. False where
-    /// the limit was met.
+    /// a limit was met.
     pub(super) fn table(&mut self, source: &mut dyn Memory, table: &Table, file: usize) -> bool {
         let mut chunk = vec![0; CHUNK_BYTES];
         let mut done = 0;
@@ -138,7 +141,7 @@ impl<'a> Search<'a> {
                 self.symbol(symbol, table, file);
             }
             self.work += (read / SYMBOL_BYTES) as u64;
-            if self.work > WORK_MAX {
+            if self.work > WORK_MAX || self.deadline.has_passed() {
                 return false;
             }
             if read < left {

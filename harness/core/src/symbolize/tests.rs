@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use hotfire_sys::procfs::MapLine;
-use hotfire_sys::{file_identity, open_regular};
+use hotfire_sys::{Deadline, file_identity, open_regular, thread_cpu_ns};
 use tempfile::TempDir;
 
 use super::Symbolizer;
@@ -361,6 +361,44 @@ pub(super) fn small_program() -> &'static [u8] {
         std::fs::read(program).unwrap()
     });
     &BYTES
+}
+
+/// A file that says that it has millions of symbols: they lie in a hole behind its end.
+fn with_endless_symbols(folder: &Path) -> PathBuf {
+    const SYMBOLS_BYTES: u64 = 24 * 12_000_000;
+    let mut bytes = small_program().to_vec();
+    let word = |bytes: &[u8], at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());
+    let (sections, end) = (word(&bytes, 40) as usize, bytes.len() as u64);
+    let is_symbols = |at: &usize| bytes[*at + 4..*at + 8] == 2_u32.to_le_bytes();
+    let symbols = (sections..bytes.len()).step_by(64).find(is_symbols).unwrap();
+    bytes[symbols + 24..symbols + 32].copy_from_slice(&end.to_le_bytes());
+    bytes[symbols + 32..symbols + 40].copy_from_slice(&SYMBOLS_BYTES.to_le_bytes());
+    let path = folder.join("endless");
+    std::fs::write(&path, &bytes).unwrap();
+    std::fs::File::options().write(true).open(&path).unwrap().set_len(end + SYMBOLS_BYTES).unwrap();
+    path
+}
+
+#[test]
+fn names_come_until_the_deadline_and_what_is_left_out_is_said() {
+    let folder = TempDir::new().unwrap();
+    let path = with_endless_symbols(folder.path());
+    let map = whole_map(&path);
+    let look = |deadline| {
+        let mut symbolizer = Symbolizer::default();
+        symbolizer.end_by(deadline);
+        let begun_ns = thread_cpu_ns();
+        let place = symbolizer.locate(std::slice::from_ref(&map), &mut Nothing, map.start + 8);
+        (thread_cpu_ns() - begun_ns, place, symbolizer.take_notes())
+    };
+    let (whole_ns, place, notes) = look(Deadline::default());
+    assert!(place.is_ok() && notes.is_empty(), "{notes:?}");
+    let (cut_ns, place, notes) = look(Deadline::after(2_000_000));
+    assert!(cut_ns < whole_ns / 2, "{cut_ns} of {whole_ns} ns");
+    let cut = format!("{} was not looked through to its end: out of time", path.display());
+    assert_eq!((place.map(|place| place.function), notes), (Ok(None), vec![cut]));
+    let (_, place, notes) = look(Deadline::after(0));
+    assert_eq!((place, notes), (Err("out of time".to_owned()), vec!["out of time".to_owned()]));
 }
 
 /// A file mapped from its begin, as far as anybody may ask.

@@ -127,6 +127,8 @@ impl<M: Memory> StoppedProcess<'_, M> {
             match caller {
                 Caller::OfThis { .. } => return Some(found),
                 Caller::Unknown if of_this => {}
+                // What is asked now costs more than all before.
+                Caller::Unknown if self.late() => return first,
                 Caller::Unknown => match self.was_called(place, found) {
                     Some(true) => return Some(found),
                     Some(false) => first = first.or(Some(found)),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use hotfire_sys::{monotonic_ns, thread_cpu_ns};
+use hotfire_sys::{Deadline, thread_cpu_ns};
 
 use super::cache::{ImageCache, ImageId};
 use super::fold::Folder;
@@ -32,13 +32,19 @@ const IMAGES_MAX: usize = 128;
 pub struct Unwinder {
     cache: ImageCache,
     limits: Limits,
+    deadline: Deadline,
 }
 
 impl Unwinder {
     /// An unwinder that knows no file yet.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        Self { cache: ImageCache::default(), limits }
+        Self { limits, ..Self::default() }
+    }
+
+    /// All processes from now on are walked until then, whatever the limits of each say.
+    pub fn end_by(&mut self, deadline: Deadline) {
+        self.deadline = deadline;
     }
 
     /// A process whose threads are stopped, and whose memory does not change while it is looked at.
@@ -51,7 +57,7 @@ impl Unwinder {
             memory: Paged::new(memory),
             modules: BTreeMap::new(),
             work_end_ns: thread_cpu_ns().saturating_add(self.limits.work_ns_max),
-            deadline_ns: monotonic_ns().saturating_add(self.limits.time_ns_max),
+            deadline: self.deadline.or_after(self.limits.time_ns_max),
         }
     }
 }
@@ -66,7 +72,7 @@ pub struct StoppedProcess<'a, M> {
     /// By where a mapping begins: its image and what to add to addresses as linked.
     modules: BTreeMap<u64, Option<(ImageId, u64)>>,
     work_end_ns: u64,
-    deadline_ns: u64,
+    deadline: Deadline,
 }
 
 /// A frame while it is walked.
@@ -153,8 +159,8 @@ impl<M: Memory> StoppedProcess<'_, M> {
         (looks && self.late()).then_some(EndReason::TimeMax)
     }
 
-    fn late(&self) -> bool {
-        thread_cpu_ns() > self.work_end_ns || monotonic_ns() > self.deadline_ns
+    pub(super) fn late(&self) -> bool {
+        self.deadline.has_passed() || thread_cpu_ns() > self.work_end_ns
     }
 
     /// What a signal interrupted; the stack may have been another one.
