@@ -11,6 +11,7 @@ pub(crate) const CASES: &[Case] = &[
     ("mappings-are-those-of-the-moment-in-which-threads-stand", stands),
     ("what-the-program-before-an-exec-had-mapped-is-no-cause", exec),
     ("a-crash-is-held-for-so-long-and-no-longer", endless),
+    ("an-address-in-a-stack-is-told-with-its-thread", stacks),
     ("the-length-of-a-mapped-file-is-that-of-the-process-own-mounts", mounts),
 ];
 
@@ -99,6 +100,63 @@ fn endless() {
     let held = text.split_once("\"held_ns\":").unwrap().1;
     let held: String = held.chars().take_while(char::is_ascii_digit).collect();
     assert!(held.parse::<u64>().unwrap() < HELD_NS_MAX, "{held}");
+}
+
+/// Jumps into the stack of another thread, into its own, or reads below another thread's.
+const INTO_STACKS: &str = r#"
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <unistd.h>
+static unsigned char *volatile lent;
+static void *lend(void *nothing) {
+    unsigned char code[64] = {0xc3};
+    for (lent = code;;) pause();
+    return nothing;
+}
+int main(int count, char **words) {
+    unsigned char own[64] = {0xc3};
+    pthread_attr_t attributes;
+    size_t bytes;
+    void *stack;
+    pthread_t lender;
+    pthread_create(&lender, 0, lend, 0);
+    pthread_setname_np(lender, "lender");
+    while (!lent) usleep(1000);
+    pthread_getattr_np(lender, &attributes);
+    pthread_attr_getstack(&attributes, &stack, &bytes);
+    if (count == 1) return *((volatile char *)stack - 16);
+    unsigned char *volatile place = words[1][0] == 'o' ? own : lent;
+    ((void (*)(void))place)();
+    return own[1];
+}
+"#;
+
+fn stacks() {
+    let workshop = Workshop::new();
+    build(&workshop, "into", INTO_STACKS, &[]);
+    let near = |words: &[&str]| {
+        let command = [&["exec", "--json", "out.json", "--", "./into"], words].concat();
+        let done = workshop.run(&command);
+        assert_eq!(done.status, 100, "{}", done.stderr);
+        let finding = workshop.json("out.json")["findings"][0].clone();
+        let (address, pid) = (finding["address"].as_str().unwrap(), &finding["victim"]["pid"]);
+        let near = &finding["near"];
+        let whose = match near["tid"] == *pid {
+            true => "the crashing thread itself".to_owned(),
+            false => format!("thread {} `{}`", near["tid"], near["thread"].as_str().unwrap()),
+        };
+        let what = near["what"].as_str().unwrap();
+        let line = format!("{address} lies in the {what} of {whose}");
+        assert!(done.stderr.contains(&line), "{line}: {}", done.stderr);
+        (what.to_owned(), near["thread"].as_str().unwrap().to_owned())
+    };
+    let told = |what: &str, thread: &str| (what.to_owned(), thread.to_owned());
+    assert_eq!(near(&["another"]), told("stack", "lender"));
+    assert_eq!(near(&["own"]), told("stack", "into"));
+    assert_eq!(near(&[]), told("guard below the stack", "lender"));
+    // An address in no stack.
+    workshop.run(&["exec", "--json", "out.json", "--", "sh", "-c", "kill -SEGV $$"]);
+    assert!(workshop.json("out.json")["findings"][0].get("near").is_none());
 }
 
 fn build(workshop: &Workshop, name: &str, source: &str, flags: &[&str]) {

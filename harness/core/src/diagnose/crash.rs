@@ -13,6 +13,7 @@ use super::finding::{Evidence, Finding, FindingException, FindingStep, FindingVi
 use super::first_abort::first_abort;
 use super::handlers::handler_lines;
 use super::leaving::{is_leaving, leaving_words};
+use super::near::{near, near_words};
 use super::rule::{decide, lasting_class};
 use super::rules::CRASH_RULES;
 use super::signals::{self, code_name, signal_name};
@@ -160,6 +161,7 @@ fn captured(observation: &Observation, crash: &Crash, context: &Context<'_>) -> 
         finding.address = info.address.map(|address| format!("{address:#x}"));
     }
     finding.victim = Some(victim(crash));
+    finding.near = near(&facts);
     finding.culprit = culprit_of(&facts, class, context);
     finding.threads = crash_threads(crash);
     finding.evidence.push(siginfo_line(&facts, crash));
@@ -343,6 +345,7 @@ fn place_lines(
 ) -> Vec<Evidence> {
     let mut lines = Vec::new();
     lines.extend(access_words(facts).map(|text| evidence("instruction", text)));
+    lines.extend(near_words(facts).map(|text| evidence("maps", text)));
     if let Fact::Known(location) = &crash.location {
         let mut text = format!("the program counter is in {}", describe(location));
         if is_runtime(&location.module) {

@@ -29,6 +29,9 @@ pub struct Finding {
     /// The fault address, hex.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
+    /// What the fault address lies in, where it is a thread's stack.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub near: Option<FindingNear>,
     /// In how many of how many runs of this plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reproduced: Option<Reproduced>,
@@ -172,6 +175,17 @@ pub struct FindingVictim {
     pub relation: String,
     /// The command line.
     pub command: String,
+}
+
+/// Whose memory an address lies in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FindingNear {
+    /// `stack`, or `guard below the stack`.
+    pub what: String,
+    /// The thread whose stack that is.
+    pub tid: i32,
+    /// The thread's name.
+    pub thread: String,
 }
 
 /// A step of the plan.

@@ -29,6 +29,7 @@ mod ledger;
 mod leftovers;
 mod living;
 mod log_stage;
+mod near;
 mod printed;
 mod rising;
 mod rule;

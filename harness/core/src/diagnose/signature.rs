@@ -29,6 +29,7 @@ pub(crate) fn new_finding(code: Code, class: &str, phase: Phase, title: String) 
         reproduced: None,
         culprit: None,
         stage: None,
+        near: None,
         victim: None,
         step: None,
         steps_in_flight: Vec::new(),

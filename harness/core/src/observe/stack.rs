@@ -20,11 +20,23 @@ pub struct StackRecord {
     /// What the innermost callers keep in registers that a callee preserves, each value once.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub saved: Vec<u64>,
+    /// Where its frames lie.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extent: Option<StackExtent>,
     /// Why there are no more frames; a lowercase fragment.
     pub end: String,
     /// What the thread runs of Python; left out where no interpreter knows of any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub python: Option<Fact<PythonRecord>>,
+}
+
+/// The stack pointers of a thread's first and last frames. A handler may run on another stack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StackExtent {
+    /// Of the innermost frame.
+    pub innermost_sp: u64,
+    /// Of the outermost frame.
+    pub outermost_sp: u64,
 }
 
 /// What a thread runs of Python beside the functions that its frames have.

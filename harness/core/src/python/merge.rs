@@ -184,6 +184,7 @@ mod tests {
                 omitted: None,
                 cycle: None,
                 saved: Vec::new(),
+                extent: None,
                 end,
                 python: None,
             },

@@ -11,7 +11,8 @@ use super::first_chance::{Chance, MemoryThen};
 use super::locks::add_lock;
 use super::supervisor::Supervisor;
 use crate::observe::{
-    Fact, FoundBy, FrameCycle, FrameRecord, Location, OmittedFrames, StackRecord, Thread, Wait,
+    Fact, FoundBy, FrameCycle, FrameRecord, Location, OmittedFrames, StackExtent, StackRecord,
+    Thread, Wait,
 };
 use crate::python::{Interpreters, merge};
 use crate::unwind::{EndReason, Frame, LiveMemory, Mappings, Paged, Registers, Stack};
@@ -149,6 +150,9 @@ pub(crate) fn record(stack: &Stack, places: &mut impl Iterator<Item = Located>) 
             times: cycle.times,
         }),
         saved: stack.saved.clone(),
+        extent: stack.frames.first().zip(stack.frames.last()).map(|(innermost, outermost)| {
+            StackExtent { innermost_sp: innermost.sp, outermost_sp: outermost.sp }
+        }),
         end: end_words(stack.end).to_owned(),
         python: None,
     }

@@ -167,8 +167,15 @@ fn observed(program: &Path, address: u64) -> Observation {
         python: Vec::new(),
     };
     let (omitted, cycle, end) = (None, None, String::new());
-    let stack =
-        StackRecord { frames: vec![frame], omitted, cycle, saved: Vec::new(), end, python: None };
+    let stack = StackRecord {
+        frames: vec![frame],
+        omitted,
+        cycle,
+        saved: Vec::new(),
+        extent: None,
+        end,
+        python: None,
+    };
     let (name, wait) = (String::new(), Wait::None);
     let (stack, progress) = (Fact::Known(stack), Fact::Unavailable(String::new()));
     let thread = Thread { pid: 1, tid: 1, name, state: 'R', wait, stack, progress };
