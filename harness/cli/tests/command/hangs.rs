@@ -159,6 +159,8 @@ pub(crate) const RUSTS: &[Told] = &[
     told("lost", "lost-wakeup", "lost-wakeup", "locks::"),
     told("parked", "lost-wakeup", "lost-wakeup", "locks::"),
     healthy("unparked"),
+    told("within-itself", "deadlock", "locks-of-each-other", "locks::"),
+    told("own-again", "deadlock", "locks-of-each-other", "locks::"),
 ];
 
 fn rust() {

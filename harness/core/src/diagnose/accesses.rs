@@ -7,7 +7,7 @@ use super::facts::Facts;
 use super::instruction::{Access, Held, Kind};
 use super::rule::Seen;
 use super::signals;
-use super::signs::{NULL_PAGE_BYTES, is_general_protection, is_near_null, line};
+use super::signs::{NULL_PAGE_BYTES, is_general_protection, is_near_null, is_stack, line};
 use crate::observe::{FoundBy, Mapping};
 
 /// So far from every mapping, nothing can have been mapped a moment before: the kernel puts
@@ -178,28 +178,48 @@ pub(crate) fn leads_out(facts: &Facts<'_>) -> Option<Seen> {
     let access = faulting(facts)?;
     let outside =
         |mapping: &Mapping| is_data(mapping) && !(mapping.start..mapping.end).contains(&address);
-    if let Some(below) = facts.map()?.below.as_ref().filter(|below| outside(below))
-        && access.address < below.end
-    {
+    let below = facts.map()?.below.as_ref().filter(|below| outside(below));
+    if let Some(below) = below.filter(|below| access.address < below.end) {
         let text = format!(
             "it begins at {:#x}, in a mapping that ends at {:#x}",
             access.address, below.end
         );
         return Some(line("maps", text));
     }
-    let (base, index) = (access.base?, access.index?);
-    let mut pointers = facts.crash?.pointers.iter();
-    let pointer =
-        pointers.find(|pointer| pointer.value == base.value && outside(&pointer.mapping))?;
-    (access.scale > 1).then(|| {
-        let Mapping { start, end, .. } = pointer.mapping;
-        let text = format!(
-            "{} points into {start:#x}-{end:#x}, and the index {} leads out of it",
-            through(&base),
-            through(&index),
-        );
-        line("registers", text)
-    })
+    // The kernel puts nothing right above the main stack: who gets there came from below.
+    if let Some(stack) = below.filter(|below| is_stack(below) && below.end == address) {
+        let text =
+            format!("it is the first byte behind the stack at {:#x}-{:#x}", stack.start, stack.end);
+        return Some(line("maps", text));
+    }
+    let (pointer, index, Mapping { start, end, .. }) =
+        pointer_and_index(facts, &access).filter(|(.., mapping)| outside(mapping))?;
+    let text = format!(
+        "{} points into {start:#x}-{end:#x}, and the index {} leads out of it",
+        through(pointer),
+        through(index),
+    );
+    Some(line("registers", text))
+}
+
+/// Which operand is the pointer, which the index, and what the pointer points into. With a scale, the
+/// base is the pointer; without, the one that points to something, where the other does not.
+fn pointer_and_index<'a>(
+    facts: &'a Facts<'_>,
+    access: &'a Access,
+) -> Option<(&'a Held, &'a Held, &'a Mapping)> {
+    let (base, index) = (access.base.as_ref()?, access.index.as_ref()?);
+    let pointers = &facts.crash?.pointers;
+    let target = |held: &Held| {
+        let pointer = pointers.iter().find(|pointer| pointer.value == held.value)?;
+        Some(&pointer.mapping)
+    };
+    match (target(base), target(index)) {
+        (Some(mapping), _) if access.scale > 1 => Some((base, index, mapping)),
+        (Some(mapping), None) => Some((base, index, mapping)),
+        (None, Some(mapping)) if access.scale == 1 => Some((index, base, mapping)),
+        _ => None,
+    }
 }
 
 /// Nothing is mapped anywhere near: what is there was never mapped.

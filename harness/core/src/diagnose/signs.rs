@@ -8,7 +8,7 @@ use super::finding::Evidence;
 use super::ledger;
 use super::rule::Seen;
 use super::signals;
-use crate::observe::{Fact, Mapping, UNDELIVERED};
+use crate::observe::{Fact, Mapping, Pointer, UNDELIVERED};
 
 /// Addresses below this are never mapped for programs (vm.mmap_min_addr is 64 KiB).
 pub(crate) const NULL_PAGE_BYTES: u64 = 0x1_0000;
@@ -150,9 +150,13 @@ pub(crate) fn is_near_null(facts: &Facts<'_>) -> Option<Seen> {
 pub(crate) fn is_at_stack_pointer(facts: &Facts<'_>) -> Option<Seen> {
     let (address, sp) = (facts.address()?, facts.registers()?.rsp);
     let stack = facts.map()?.above.as_ref()?.start;
+    // Another thread's stack lies below the main one, too, and is one.
+    let mut pointers = facts.crash?.pointers.iter();
+    let is_usable = |pointer: &Pointer| pointer.mapping.permissions.starts_with("rw");
+    let has_stack = pointers.any(|pointer| pointer.value == sp && is_usable(pointer));
     let text = if address.abs_diff(sp) < FRAME_BYTES_MAX {
         format!("the address {address:#x} lies near the stack pointer {sp:#x}")
-    } else if sp < address && sp < stack {
+    } else if sp < address && sp < stack && !has_stack {
         format!("the stack pointer {sp:#x} lies {} KiB below the stack", (stack - sp) / 1024)
     } else {
         return None;
@@ -164,7 +168,7 @@ fn is_stack_like(mapping: &Mapping) -> bool {
     mapping.permissions.starts_with("rw") && (mapping.path.is_empty() || is_stack(mapping))
 }
 
-fn is_stack(mapping: &Mapping) -> bool {
+pub(crate) fn is_stack(mapping: &Mapping) -> bool {
     mapping.path.starts_with("[stack")
 }
 

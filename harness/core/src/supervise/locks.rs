@@ -82,6 +82,13 @@ pub(crate) fn add_lock(thread: &mut Thread, memory: &mut dyn Memory, tids: &[i32
     let own = thread.tid;
     let frames = thread.stack.known().map(|stack| stack.frames.as_slice()).unwrap_or_default();
     let (mut kind, mut told_by) = told(frames);
+    if matches!(kind, LockKind::Unknown | LockKind::Parked)
+        && let (by_method @ (LockKind::NamelessLock | LockKind::ConditionVariable), function) =
+            told_by_method(frames)
+    {
+        (kind, told_by) = (by_method, function);
+    }
+    let is_within = kind == LockKind::Once && is_within_the_same_call(frames);
     if kind == LockKind::InterpreterLock && matches!(thread.wait, Wait::Futex { .. } | Wait::None) {
         thread.wait = Wait::InterpreterLock;
         return;
@@ -100,6 +107,7 @@ pub(crate) fn add_lock(thread: &mut Thread, memory: &mut dyn Memory, tids: &[i32
             }
         }
         LockKind::Join => named = word.and_then(as_tid),
+        LockKind::Once => named = is_within.then_some(own),
         LockKind::Unknown => {
             let joined = word.and_then(as_tid).filter(|tid| tids.contains(tid) && *tid != own);
             if let Some(joined) = joined {
@@ -188,6 +196,47 @@ fn told(frames: &[FrameRecord]) -> (LockKind, Option<String>) {
         }
     }
     found
+}
+
+/// A lock of a library's own, parked on a word that tells nothing: its method says that it locks, and
+/// its type that it is a lock. The nearest one that says anything wins: a condition variable's wait
+/// takes its lock back when it is woken.
+fn told_by_method(frames: &[FrameRecord]) -> (LockKind, Option<String>) {
+    let trusted = frames.iter().take_while(|frame| !frame.doubtful && !frame.signal_trampoline);
+    let places = trusted.take(FRAMES_MAX).map_while(|frame| frame.location.known());
+    let functions = places.filter_map(|place| place.function.as_deref());
+    for function in functions {
+        let (path, method) = function.rsplit_once("::").unwrap_or_default();
+        let kind = path.rsplit("::").next().unwrap_or_default();
+        if method.starts_with("wait") && kind.contains("Cond") {
+            return (LockKind::ConditionVariable, Some(function.to_owned()));
+        }
+        if method.starts_with("lock") && ["Lock", "Mutex"].iter().any(|part| kind.contains(part)) {
+            return (LockKind::NamelessLock, Some(function.to_owned()));
+        }
+    }
+    (LockKind::Unknown, None)
+}
+
+/// Callers that two calls must have in common to be calls of one place.
+const SAME_CALLERS: usize = 3;
+
+/// Whether a thread that waits for a once-only call is within that very call: further out its stack
+/// has another one, by the same callers. Only they can tell: whose a call is, it keeps for itself.
+fn is_within_the_same_call(frames: &[FrameRecord]) -> bool {
+    let is_once = |frame: &FrameRecord| {
+        frame.location.known().is_some_and(|place| kind_of(place) == Some(LockKind::Once))
+    };
+    let callers = |place: usize| -> Option<Vec<u64>> {
+        let callers = frames.get(place + 1..place + 1 + SAME_CALLERS)?;
+        callers
+            .iter()
+            .all(|frame| !frame.doubtful)
+            .then(|| callers.iter().map(|it| it.pc).collect())
+    };
+    let mut calls = (0..frames.len()).filter(|place| frames.get(*place).is_some_and(is_once));
+    let Some(inner) = calls.next().and_then(callers) else { return false };
+    calls.any(|outer| callers(outer).as_ref() == Some(&inner))
 }
 
 /// CPython's, which runs a program's functions.
@@ -314,6 +363,31 @@ mod tests {
     }
 
     #[test]
+    fn a_once_only_call_within_itself_waits_for_its_own_thread() {
+        let once = ("/opt/x", Some("<std::sys::sync::once::futex::Once>::call"));
+        let callers = |first| [("/opt/x", Some(first)), ("/opt/x", Some("x::get")), OWN];
+        let nested = |outer| {
+            let mut functions = vec![(LIBC, Some("syscall")), once];
+            functions.extend(callers("x::deref"));
+            functions.push(once);
+            functions.extend(callers(outer));
+            let mut thread = waiting(BASE, &functions);
+            if let crate::observe::Fact::Known(stack) = &mut thread.stack {
+                // The same function, called from the same place.
+                stack.frames.iter_mut().for_each(|frame| {
+                    let name = frame.location.known().and_then(|place| place.function.clone());
+                    frame.pc = name.map_or(0, |name| name.len() as u64);
+                });
+            }
+            add_lock(&mut thread, &mut Words(vec![1, 0, 0]), &[7, 8, 9]);
+            let Wait::Futex { owner, lock: Some(lock), .. } = thread.wait else { unreachable!() };
+            (lock.kind, owner)
+        };
+        assert_eq!(nested("x::deref"), (LockKind::Once, Some(8)));
+        assert_eq!(nested("x::another_deref"), (LockKind::Once, None));
+    }
+
+    #[test]
     fn runtimes_are_told_from_what_they_are_made_of() {
         let kind = |functions: &[(&str, Option<&str>)]| seen(BASE, functions, &[0, 0, 0]).0;
         let python = "/usr/lib/libpython3.11.so.1.0";
@@ -339,6 +413,18 @@ mod tests {
             LockKind::NamelessLock
         );
         assert_eq!(kind(&[("/x/libgomp-a34b.so.1", None), OWN]), LockKind::Pool);
+        let method = |function| {
+            [
+                (LIBC, Some("syscall")),
+                ("/opt/x", Some("x::Parker::park")),
+                ("/opt/x", Some(function)),
+                OWN,
+            ]
+        };
+        assert_eq!(kind(&method("x::RawRwLock::lock_exclusive_slow")), LockKind::NamelessLock);
+        assert_eq!(kind(&method("x::Condvar::wait_until")), LockKind::ConditionVariable);
+        assert_eq!(kind(&method("x::Channel::lock_and_receive")), LockKind::Unknown);
+        assert_eq!(kind(&method("x::LockTable::receive")), LockKind::Unknown);
         // A call of the program's own stands before it.
         assert_eq!(kind(&[OWN, (LIBC, Some("pthread_mutex_lock"))]), LockKind::Unknown);
     }

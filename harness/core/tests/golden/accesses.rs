@@ -170,7 +170,12 @@ fn out_of_mapping() -> RuleCases {
         rule: "out-of-mapping",
         fires: crashed(beyond(&SCALED)),
         twins: vec![
-            crashed(beyond(&UNSCALED)),
+            // Which of both is the pointer?
+            crashed(change(beyond(&UNSCALED), |crash| {
+                let mapping = mapping(0x100, 0x1000, "rw-p", "");
+                let index = END + 0x110 - START - 0x10;
+                crash.pointers.push(Pointer { value: index, mapping });
+            })),
             crashed(indexed(SEGV, "r-xp", &SCALED, END + 0x110)),
             crashed(indexed(BUS, "rw-p", &SCALED, END + 0x110)),
             // Inside of the mapping: it went away under the access.
@@ -393,6 +398,31 @@ fn an_access_that_straddles_the_end_is_out_of_bounds() {
     // The first byte behind it, by a pointer that may never have been one into it.
     let behind = with(straddles, &LOAD, &[(RDI, END)]);
     assert_eq!(crashed(behind).finding().class, "unknown");
+}
+
+#[test]
+fn an_index_without_a_scale_is_told_from_its_pointer() {
+    let used = |instruction: &[u8]| indexed(SEGV, "rw-p", instruction, END + 0x110);
+    assert_eq!(crashed(used(&UNSCALED)).finding().class, "out-of-bounds");
+    // mov (%rsi,%rdi),%eax: the pointer stands where an index would.
+    let turned = used(&[0x8b, 0x04, 0x3e]);
+    assert_eq!(crashed(turned.clone()).finding().class, "out-of-bounds");
+    let nowhere = change(turned, |crash| crash.pointers.clear());
+    assert_eq!(crashed(nowhere).finding().class, "unknown");
+}
+
+#[test]
+fn the_first_byte_behind_the_stack_was_reached_from_below() {
+    let behind = |path: &str, at: u64| {
+        change(with(fault(SEGV, 1, at), &LOAD, &[(RDI, at)]), |crash| {
+            if let Fact::Known(map) = &mut crash.address_map {
+                map.below = Some(mapping(START, END, "rw-p", path));
+            }
+        })
+    };
+    assert_eq!(crashed(behind("[stack]", END)).finding().class, "out-of-bounds");
+    assert_eq!(crashed(behind("", END)).finding().class, "unknown");
+    assert_eq!(crashed(behind("[stack]", END + 0x40)).finding().class, "unknown");
 }
 
 #[test]

@@ -4,7 +4,9 @@
 use hotfire_core::diagnose::{
     BIRTH_RULES, CRASH_RULES, Facts, HANG_RULES, LEAK_RULES, RISING_RULES, Rule,
 };
-use hotfire_core::observe::{Crash, Descendant, DescendantEnd, Fact, LedgerEntry, ResourceLimit};
+use hotfire_core::observe::{
+    Crash, Descendant, DescendantEnd, Fact, LedgerEntry, Pointer, ResourceLimit,
+};
 
 use crate::build::{
     CHILD, CRASH_NS, Case, PC, SP, crash, descendant, healthy, ledger_event, mapping, with_stack,
@@ -506,6 +508,12 @@ fn a_frame_that_is_larger_than_the_stack_overflows_it() {
     };
     assert_eq!(crashed(overflow(SP - 0x400_0000)).finding().class, "stack-overflow");
     assert_eq!(crashed(overflow(SP + 0x100)).finding().class, "unknown", "its pointer is in it");
+    // A thread's own stack lies far below the main one.
+    let of_thread = change(overflow(SP - 0x400_0000), |crash| {
+        let mapping = mapping(SP - 0x480_0000, SP - 0x3f0_0000, "rw-p", "");
+        crash.pointers = vec![Pointer { value: SP - 0x400_0000, mapping }];
+    });
+    assert_eq!(crashed(of_thread).finding().class, "unknown");
 }
 
 #[test]
