@@ -16,6 +16,7 @@ fixtures! {
     resets_and_raises: run("resets-and-raises") => |seen| first_fault(seen, SIGSEGV, true);
     raises_at_once: run("raises-at-once") => |seen| first_fault(seen, SIGSEGV, true);
     handler_aborts: run("handler-aborts") => |seen| first_fault(seen, SIGABRT, true);
+    handler_faults: run("handler-faults") => |seen| first_fault(seen, SIGSEGV, true);
     handler_exits: run("handler-exits") => |seen| assert_exited(seen, 7);
     mends_then_aborts: run("mends-then-aborts") => |seen| sent_by_itself(seen, SIGABRT);
     mends_then_raises: run("mends-then-raises") => |seen| sent_by_itself(seen, SIGSEGV);

@@ -38,8 +38,18 @@ const RUNTIME_PREFIXES: &[&str] = &[
 ];
 
 /// The same with a version behind the name, as in `libc-2.31.so` and `python3.11`.
-const VERSIONED_RUNTIMES: &[&str] =
-    &["libc-", "libm-", "ld-", "libpthread-", "libdl-", "librt-", "libpython", "python"];
+const VERSIONED_RUNTIMES: &[&str] = &[
+    "libc-",
+    "libm-",
+    "ld-",
+    "libpthread-",
+    "libdl-",
+    "librt-",
+    "libpython",
+    "python",
+    "libruby-",
+    "ruby",
+];
 
 /// Namespaces of the built-in host that are not an engine's.
 const HOST_NAMESPACES: &[&str] = &[
@@ -116,7 +126,7 @@ fn is_version_of(name: &str, stem: &str) -> bool {
 /// Whether the module is an interpreter: it runs somebody's program, and ends with it.
 pub(crate) fn is_interpreter(path: &str) -> bool {
     let name = file_name(path);
-    is_version_of(name, "libpython") || is_version_of(name, "python")
+    ["libpython", "python", "libruby-", "ruby"].iter().any(|stem| is_version_of(name, stem))
 }
 
 /// Whether the function is one of the C++ runtime's.

@@ -4,7 +4,7 @@
 //! sees it and then dies. A handler that resets the disposition and re-raises is met again at
 //! the same pc (with the code of a sent signal); one that returns after that faults again; one
 //! that aborts is met while the fault's signal is still blocked, or (SA_NODEFER) while the
-//! fault's signal frame still stands on the stack; and where the kernel finds no room for that
+//! fault's signal frame still stands on the stack, as one that faults itself is; and where the kernel finds no room for that
 //! frame, it forces SIGSEGV with the code SI_KERNEL. A fault that a handler has mended is none
 //! of these, and one that is still open is newer than those mended before it.
 //!
@@ -88,15 +88,20 @@ pub(super) fn first_chance(
         return None;
     }
     let frame = SignalFrames::above(crash);
-    chances.into_iter().rev().find(|chance| {
-        let same_place = chance.is_at(crash.signal, pc(crash));
-        if is_forced(crash) {
-            let handling = masks.blocked & signal::mask_bit(chance.siginfo.signal) != 0;
-            handling || same_place || frame.holds(chance)
-        } else {
-            same_place && chance.siginfo.address == address(crash)
-        }
-    })
+    // A handler that faults itself is the first fault's, whatever came in it.
+    let open = chances.iter().position(|chance| frame.holds(chance));
+    let found = open.or_else(|| {
+        chances.iter().rposition(|chance| {
+            let same_place = chance.is_at(crash.signal, pc(crash));
+            if is_forced(crash) {
+                let handling = masks.blocked & signal::mask_bit(chance.siginfo.signal) != 0;
+                handling || same_place
+            } else {
+                same_place && chance.siginfo.address == address(crash)
+            }
+        })
+    })?;
+    chances.into_iter().nth(found)
 }
 
 /// The death with the facts of that fault.
