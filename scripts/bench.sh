@@ -48,10 +48,10 @@ backtrace() {
     prepare
     cargo build --release --quiet -p hotfire-core --example stacks ||
         set_up_failed "the example does not build" "cargo build --release -p hotfire-core --example stacks"
-    compile harness/core/tests/unwind/programs/big-library.c big-library -ldl '-Wl,-rpath,$ORIGIN'
+    compile scripts/big-library.c big-library -ldl '-Wl,-rpath,$ORIGIN'
     local library
     library=$(ls "$PWD"/.cache/engines/onnxruntime/libonnxruntime.so.*)
-    ln -sf "$library" "$build/bench/libonnxruntime.so"
+    ln -sf "$library" "$build/bench/libbig.so"
     HOTFIRE_ONNXRUNTIME=$library python3 scripts/bench/backtrace.py "$@"
 }
 

@@ -181,6 +181,9 @@ stage build cargo build --workspace
 stage engines fetch_engines
 unset HOTFIRE_REQUIRE_ENGINES
 grep -q '^SKIP ' "$logs/engines.log" || export HOTFIRE_REQUIRE_ENGINES=1
+for library in "$PWD"/.cache/engines/onnxruntime/libonnxruntime.so.*; do
+    [ ! -f "$library" ] || export HOTFIRE_BIG_LIBRARY=$library
+done
 no_gallery="the gallery of reported failures is not beside this checkout"
 [ -d ../shared/gallery ] || skip tree-gallery "$no_gallery"
 stage tests run_tests

@@ -263,7 +263,10 @@ pub(crate) fn lost_no_threads(facts: &Facts<'_>) -> Option<Seen> {
 /// All threads of the process wait for locks that only one of them can hold.
 pub(crate) fn all_wait_for_locks(facts: &Facts<'_>) -> Option<Seen> {
     let (graph, threads) = (graph(facts)?, threads_at_root(facts)?);
-    let is_lock = |thread: &&Thread| lock_kind(thread) == Some(LockKind::NamelessLock);
+    // Who runs a once-only call holds it, as a lock.
+    let is_lock = |thread: &&Thread| {
+        matches!(lock_kind(thread), Some(LockKind::NamelessLock | LockKind::Once))
+    };
     let locks: Vec<&Thread> = threads.iter().copied().filter(is_lock).collect();
     let others = threads.iter().filter(|thread| !is_lock(thread));
     // A join waits for a thread that waits for a lock.

@@ -58,8 +58,11 @@ pub(crate) const RUST: [Variant; 4] = [
     ),
 ];
 /// Crashes in a library that lies beside it.
-pub(crate) const BIG_LIBRARY: Variant =
-    variant("c-big-library", ["gcc", "big-library.c"], &["-O2", "-ldl", "-Wl,-rpath,$ORIGIN"]);
+pub(crate) const BIG_LIBRARY: Variant = variant(
+    "c-big-library",
+    ["gcc", "../../../../../scripts/big-library.c"],
+    &["-O2", "-ldl", "-Wl,-rpath,$ORIGIN"],
+);
 
 /// A compiled program, until it is dropped.
 #[derive(Debug)]

@@ -333,6 +333,8 @@ pub(crate) const FAMILIES: &[Family] = &[
         ],
     ),
     of("rust parked", &[("rust unparked", "another thread wakes it")]),
+    of("rust own-again", &[("rust parked", "no lock's method waits there")]),
+    of("rust within-itself", &[("rust ordered", "nothing needs itself")]),
     of(
         "hangs busy",
         &[

@@ -1,4 +1,4 @@
-// Crashes inside a big stripped library (ONNX Runtime, as libonnxruntime.so beside this program) with a pool of threads: in the logger that
+// Crashes inside a big stripped library (ONNX Runtime, as libbig.so beside this program) with a pool of threads: in the logger that
 // it calls while it makes a session, at once or when it has as many threads as the first argument says.
 #include <dlfcn.h>
 #include <stdio.h>
@@ -31,7 +31,7 @@ int main(int count, char **arguments) {
     if (count != 2)
         return 2;
     threads = (unsigned)atoi(arguments[1]);
-    void *library = dlopen("libonnxruntime.so", RTLD_NOW);
+    void *library = dlopen("libbig.so", RTLD_NOW);
     if (!library) {
         puts(dlerror());
         return 2;
