@@ -160,7 +160,9 @@ pub(crate) const RUSTS: &[Told] = &[
     told("parked", "lost-wakeup", "lost-wakeup", "locks::"),
     healthy("unparked"),
     told("within-itself", "deadlock", "locks-of-each-other", "locks::"),
+    healthy("within-another"),
     told("own-again", "deadlock", "locks-of-each-other", "locks::"),
+    healthy("own-once"),
 ];
 
 fn rust() {

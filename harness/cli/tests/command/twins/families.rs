@@ -333,8 +333,8 @@ pub(crate) const FAMILIES: &[Family] = &[
         ],
     ),
     of("rust parked", &[("rust unparked", "another thread wakes it")]),
-    of("rust own-again", &[("rust parked", "no lock's method waits there")]),
-    of("rust within-itself", &[("rust ordered", "nothing needs itself")]),
+    of("rust own-again", &[("rust own-once", "it is taken once")]),
+    of("rust within-itself", &[("rust within-another", "it needs another one")]),
     of(
         "hangs busy",
         &[
