@@ -44,7 +44,7 @@ pub use held::{Dispositions, Held, Program};
 pub use launcher::{LaunchReply, guard_main, launch_main, launch_reply, launch_request};
 pub use memory::read_memory;
 pub use pipe::{ReadEnd, output_pipe, write_if_ready};
-pub use poll::{Polled, Readiness, poll_readable, poll_ready};
+pub use poll::{Polled, Readiness, pause_briefly, poll_readable, poll_ready};
 pub use process::{
     ProcessIdentity, become_subreaper, die_with_parent, end_process, forbid_core_dumps,
     is_thread_of, limit_memory, limit_work, own_executable, process_alive, send_signal,

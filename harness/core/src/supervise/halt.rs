@@ -6,7 +6,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use hotfire_sys::procfs;
-use hotfire_sys::{Stop, Tracee, WaitEvent, monotonic_ns, poll_readable, wait_any};
+use hotfire_sys::{Stop, Tracee, WaitEvent, monotonic_ns, pause_briefly, wait_any};
 
 use super::supervisor::Supervisor;
 
@@ -75,7 +75,7 @@ impl Supervisor {
                     awaited.retain(|tid| !self.deferred.has_ended(*tid));
                 }
                 // There is nothing to poll for that says which thread has stopped.
-                Ok(None) => drop(poll_readable(&[], LOOK_NS)),
+                Ok(None) => pause_briefly(LOOK_NS),
                 Err(_) => break,
             }
         }

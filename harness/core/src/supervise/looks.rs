@@ -22,6 +22,8 @@ use crate::unwind::Frame;
 const PROCESSES_MAX: usize = 64;
 /// Looks of a run that does not go on.
 pub(super) const LOOKS: u32 = 3;
+/// Calls that a stop ends with a part of their work done: write, writev, sendto, sendmsg.
+const WRITES: [i64; 4] = [1, 20, 44, 46];
 /// How long stopped threads may take to get back to where they were, before counts begin.
 const SETTLE_NS: u64 = 30_000_000;
 /// Between two looks.
@@ -214,16 +216,11 @@ impl Trace {
         progress.transfers = progress.transfers.zip(transfers).map(|(sum, more)| sum + more);
     }
 
-    /// A stop ends a write where it is, and the program goes on with the rest: that is no progress
-    /// of its own.
+    /// A stop ends a write where it is, and the program goes on with the rest, from where it handles
+    /// that: that is no progress of its own.
     fn settle(&mut self, call: SyscallState) {
-        if let (
-            Some(SyscallState::In { number, place, .. }),
-            SyscallState::In { number: now, place: at, .. },
-        ) = (&self.call, &call)
-            && self.progress.looks == 1
-            && number == now
-            && place == at
+        if self.progress.looks == 1
+            && self.call.as_ref().is_some_and(|first| is_resumed(first, &call))
         {
             self.call = Some(call);
         }
@@ -242,6 +239,19 @@ impl Trace {
         let (common, same_function) = compare(&self.frames, frames);
         self.progress.frames_common = self.progress.frames_common.min(common);
         self.progress.same_function &= same_function;
+    }
+}
+
+/// Whether the second call may be the first one gone on with: from the same place, or a write to the
+/// same descriptor.
+fn is_resumed(first: &SyscallState, call: &SyscallState) -> bool {
+    use SyscallState::In;
+    match (first, call) {
+        (In { number, arguments, place }, In { number: now, arguments: given, place: at }) => {
+            let same_descriptor = WRITES.contains(number) && arguments.first() == given.first();
+            number == now && (place == at || same_descriptor)
+        }
+        _ => false,
     }
 }
 
@@ -313,6 +323,24 @@ mod tests {
         let anew = [frame(0x210, 0x500, 0x200), frame(0x110, 0x600, 0x100), main];
         assert_eq!(compare(&first, &anew), (1, true));
         assert_eq!(compare(&first, &[]), (0, false));
+    }
+
+    #[test]
+    fn a_write_that_a_stop_cut_short_is_gone_on_with_from_anywhere() {
+        let call = |number, descriptor, place| SyscallState::In {
+            number,
+            arguments: [descriptor, place, 0, 0, 0, 0],
+            place: [place, 2],
+        };
+        let settled = |number, then: SyscallState| {
+            let mut trace = Trace::begin(Some(call(number, 1, 1)), vec![frame(1, 1, 1)]);
+            trace.settle(then.clone());
+            trace.call == Some(then)
+        };
+        assert!(settled(1, call(1, 1, 7)));
+        assert!(!settled(1, call(1, 2, 7)), "another descriptor");
+        assert!(!settled(0, call(0, 1, 7)), "a read, which was not cut");
+        assert!(settled(0, call(0, 1, 1)));
     }
 
     #[test]
