@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use hotfire_core::campaign::{CommandReport, Leftovers, run_command};
 use hotfire_core::diagnose::Finding;
 use hotfire_core::judge::{Verdict, wilson};
-use hotfire_core::observe::Ending;
+use hotfire_core::observe::{Ending, Observation};
 use hotfire_core::report::{
     FindingView, RenderContext, Whole, render_finding, render_registers, render_stacks,
 };
@@ -134,6 +134,11 @@ fn tell(command: &CommandReport, args: &ExecArgs, presenter: &Presenter) {
     if command.kept().any(|run| run.kill.is_some_and(|kill| kill.by_itself)) {
         presenter.note("the command sent SIGKILL to itself, which is no finding");
     }
+    if args.trace == Trace::On && command.kept().any(refuses_to_be_traced) {
+        presenter.note(
+            "LeakSanitizer does not work traced\nhelp: hotfire exec --trace off -- … watches without",
+        );
+    }
     for line in command.leftovers.iter().chain(&command.rising) {
         presenter.note(line);
     }
@@ -141,6 +146,14 @@ fn tell(command: &CommandReport, args: &ExecArgs, presenter: &Presenter) {
     for (what, reason) in unseen {
         presenter.note(&format!("{what} not seen: {reason}"));
     }
+}
+
+/// What LeakSanitizer says when it finds a tracer (sanitizer_stoptheworld_linux_libcdep.cpp): there is
+/// nothing else to know it by.
+fn refuses_to_be_traced(run: &Observation) -> bool {
+    let printed = &run.output.stderr;
+    let says_so = |text: &String| text.contains("LeakSanitizer does not work under ptrace");
+    [&printed.head, &printed.tail].into_iter().any(says_so)
 }
 
 /// The finding whole, in a file of its own.

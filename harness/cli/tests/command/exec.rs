@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use crate::Case;
+use crate::classes::built;
 use crate::replay::assert_valid;
 use crate::workshop::{LIMIT, Started, Workshop, look_again, send_signal};
 
@@ -35,6 +36,7 @@ pub(crate) const CASES: &[Case] = &[
     ("exec-passes-a-group's-signal-on-once", group_signal),
     ("exec-dies-of-the-interrupt-that-its-command-died-of", interrupt),
     ("exec-says-which-leftover-it-had-to-end", unstoppable),
+    ("exec-tells-how-to-check-for-leaks", leak_checker),
     ("exec-prints-what-its-page-shows", page),
 ];
 
@@ -204,6 +206,18 @@ fn debugger() {
     let done = workshop.run(&["replay", plan, "--debugger", "no-such-debugger"]);
     assert_eq!(done.status, 2);
     assert!(done.stderr.contains("`no-such-debugger` cannot be started"), "{}", done.stderr);
+}
+
+/// LeakSanitizer works untraced only.
+fn leak_checker() {
+    let workshop = Workshop::new();
+    let source = [("sound.c", "int main(void) { return 0; }")];
+    let program = built("sound", &source, &["cc", "-fsanitize=leak"]);
+    let program = program.to_str().unwrap();
+    let traced = workshop.run(&["exec", "--", program]);
+    assert!(traced.status != 0 && traced.stderr.contains("--trace off"), "{}", traced.stderr);
+    let untraced = workshop.run(&["exec", "--trace", "off", "--", program]);
+    assert!(untraced.status == 0 && !untraced.stderr.contains("Leak"), "{}", untraced.stderr);
 }
 
 /// `hotfire exec -- yes | head -n 1`.
