@@ -51,13 +51,8 @@ const VERSIONED_RUNTIMES: &[&str] = &[
     "ruby",
 ];
 
-/// Namespaces of the built-in host that are not an engine's.
+/// Namespaces of the built-in host that are neither an engine's nor a standard library's.
 const HOST_NAMESPACES: &[&str] = &[
-    "__cxxabiv1",
-    "__gnu_cxx",
-    "core",
-    "alloc",
-    "std",
     "compiler_builtins",
     "cxx",
     "hotfire",
@@ -148,7 +143,8 @@ fn is_engines(function: &str, kinds: &[&str]) -> bool {
     let path = bare(function);
     let second = path.split("::").nth(1);
     let is_kind = |space: &str| kinds.contains(&space);
-    let is_of_host = HOST_NAMESPACES.contains(&first.as_str());
+    let is_of_host =
+        [HOST_NAMESPACES, STANDARD_NAMESPACES].iter().any(|list| list.contains(&first.as_str()));
     !is_of_host || is_kind(&first) || second.is_some_and(is_kind)
 }
 
@@ -298,6 +294,7 @@ mod tests {
             "hotfire::run::main",
             "hotfire_host::interpret(reference::Plan)",
             "core::ptr::read",
+            "__rustc::__rust_foreign_exception",
             "<hotfire_host::Slot as Drop>::drop",
             "main",
         ] {
