@@ -66,7 +66,8 @@ def head() -> str:
     git = lambda *words: subprocess.run(
         ["git", *words], capture_output=True, text=True, check=True, timeout=60
     ).stdout.strip()
-    machine = f"{os.cpu_count()} {platform.machine()} processors, Linux {platform.release()}"
+    kernel = ".".join(platform.release().split(".")[:2])
+    machine = f"{os.cpu_count()} {platform.machine()} processors, Linux {kernel}"
     changed = git("status", "--porcelain", "--untracked-files=no", "harness", "engines", "scenarios")
     return HEAD.format(
         command="scripts/acceptance.sh --write",
