@@ -19,6 +19,8 @@ import sys
 import time
 import tomllib
 
+# Of a suite that ran nothing, or said nothing of it: never the same as another.
+NO_RESULTS = "no results"
 SET_UP = 96
 RUNS = 3
 # Of one run: the slowest takes half a minute alone, minutes on a busy machine.
@@ -114,7 +116,7 @@ def results(output: str) -> str:
     if counts:
         return re.sub(r", \d+ warnings?", "", counts[-1])
     ran = re.search(r"^Ran (\d+) tests in .*\n+(OK|FAILED)(.*)$", output, re.M)
-    return f"{ran[1]} run, {ran[2]}{ran[3]}" if ran else "no results"
+    return f"{ran[1]} run, {ran[2]}{ran[3]}" if ran else NO_RESULTS
 
 
 def findings(report: pathlib.Path) -> tuple[str, ...]:
@@ -155,7 +157,8 @@ def told(words) -> str:
 
 
 def same(bare: list[Run], watched: list[Run]) -> bool:
-    return len({(run.status, run.results) for run in bare + watched}) == 1
+    results = {(run.status, run.results) for run in bare + watched}
+    return len(results) == 1 and all(counts != NO_RESULTS for _, counts in results)
 
 
 def load() -> str:

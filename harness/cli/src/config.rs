@@ -205,9 +205,14 @@ fn built_in(name: &str) -> Profile {
 /// The folder whose `.config` has files of ours: the current one, or the nearest above it within
 /// the repository; else the current one, as an empty path.
 fn root(current: &Path) -> PathBuf {
+    root_with(current, &[FILE, BASELINE])
+}
+
+/// The same for any of these files.
+fn root_with(current: &Path, files: &[&str]) -> PathBuf {
     let has = |folder: &Path| {
         let settings = folder.join(FOLDER);
-        [FILE, BASELINE, CULPRITS].iter().any(|file| settings.join(file).exists())
+        files.iter().any(|file| settings.join(file).exists())
     };
     if has(current) {
         return PathBuf::new();
@@ -222,7 +227,8 @@ fn root(current: &Path) -> PathBuf {
 
 /// The project's table of stages, for the current folder.
 pub(crate) fn culprits() -> PathBuf {
-    root(&std::env::current_dir().unwrap_or_default()).join(FOLDER).join(CULPRITS)
+    let current = std::env::current_dir().unwrap_or_default();
+    root_with(&current, &[CULPRITS]).join(FOLDER).join(CULPRITS)
 }
 
 fn parse(text: &str) -> Result<BTreeMap<String, Profile>, FileError> {

@@ -74,7 +74,7 @@ fn healthy() {
 fn noted() {
     let workshop = Workshop::new();
     let ways = ways(NOTED);
-    let says = ["most are sockets", "more and more processes", "did not exit by itself"];
+    let says = ["many are sockets", "more and more processes", "did not exit by itself"];
     let statuses = [0, 0, 137];
     for ((way, done), (says, status)) in
         ways.iter().zip(run(&workshop, &ways)).zip(says.iter().zip(statuses))

@@ -17,6 +17,8 @@ fixtures! {
     raises_at_once: run("raises-at-once") => |seen| first_fault(seen, SIGSEGV, true);
     handler_aborts: run("handler-aborts") => |seen| first_fault(seen, SIGABRT, true);
     handler_faults: run("handler-faults") => |seen| first_fault(seen, SIGSEGV, true);
+    mends_and_faults_above: run("mends-and-faults-above") =>
+        |seen| fault_at(seen, 0x28);
     handler_exits: run("handler-exits") => |seen| assert_exited(seen, 7);
     mends_then_aborts: run("mends-then-aborts") => |seen| sent_by_itself(seen, SIGABRT);
     mends_then_raises: run("mends-then-raises") => |seen| sent_by_itself(seen, SIGSEGV);
@@ -57,6 +59,12 @@ fn second_fault(seen: &Observation) {
     let registers = crash.registers.known().expect("ptrace gives them");
     assert!(registers.general.contains(&0x38), "{crash:#?}");
     assert!(crash.through_handler, "{crash:#?}");
+}
+
+/// Nothing of an older fault is told, though its frame still lies on the stack.
+fn fault_at(seen: &Observation, address: u64) {
+    let (crash, info) = crash_of_child(seen, SIGSEGV);
+    assert_eq!((info.address, crash.through_handler), (Some(address), false), "{crash:#?}");
 }
 
 /// The stack is that of the fault, though the place was met before, or the stack was used since.

@@ -90,7 +90,7 @@ impl StageTable {
     /// The last line of a stream that the table knows; the first entry that fits decides.
     fn told_by<'a>(&self, stream: &'a Stream) -> Option<(&StageWords, &'a str)> {
         let texts = [stream.tail.as_str(), stream.head.as_str()].into_iter();
-        let lines = texts.flat_map(|text| text.lines().rev()).map(str::trim);
+        let lines = texts.flat_map(|text| text.rsplit(['\n', '\r'])).map(str::trim);
         let mut lines = lines.filter(|line| !line.is_empty()).take(LINES_MAX);
         lines.find_map(|line| {
             let cut = line.char_indices().nth(LINE_CHARS_MAX);
@@ -149,13 +149,23 @@ fn contradiction<'a>(finding: &'a Finding, stage: &str) -> Option<(&'static str,
 /// The stage that a function's name is a word of; a runtime's functions do the work of all stages.
 fn stage_of_frame(frame: &Frame) -> Option<(&'static str, &str)> {
     let function = frame.function.as_deref()?;
-    let is_nobodys = frame.module.as_deref().is_some_and(is_runtime) && frame.found_by != "python";
+    let is_nobodys = match frame.found_by.as_str() {
+        "python" => frame.file.as_deref().is_some_and(is_of_pythons_library),
+        _ => frame.module.as_deref().is_some_and(is_runtime),
+    };
     if is_nobodys || is_of_standard_library(function) {
         return None;
     }
     let words = words_of(last_name(&bare(function)));
     let stage = IN_NAMES.iter().find(|(word, _)| words.iter().any(|own| own == word))?.1;
     Some((stage, function))
+}
+
+/// A file of Python's standard library, or code that is frozen into the interpreter.
+fn is_of_pythons_library(file: &str) -> bool {
+    let is_installed =
+        ["/site-packages/", "/dist-packages/"].iter().any(|part| file.contains(part));
+    file.starts_with("<frozen") || (file.contains("/lib/python3") && !is_installed)
 }
 
 /// The name behind all namespaces and classes.
@@ -255,6 +265,10 @@ mod tests {
         assert_eq!(told(&nothing, "", "loading a\nShutting down.\n"), by("shutdown", "built in"));
         assert_eq!(told(&nothing, "", "unloading a\n"), by("unload", "built in"));
         assert_eq!(told(&nothing, "", "[i]loading\n"), by("load", "built in"));
+        assert_eq!(
+            told(&nothing, "", "loading 1 %\rloading 2 %\rexporting"),
+            by("export", "built in")
+        );
         assert_eq!(told(&nothing, "", "downloading a\n"), None, "another word");
         assert_eq!(told(&nothing, "exporting\n", "swapping\n"), by("swap", "built in"));
         assert_eq!(told(&nothing, "exporting\n", "hello\n"), by("export", "built in"));
@@ -284,6 +298,19 @@ mod tests {
         let leaves = json!({"phase": "exit", "code": "X201"});
         assert_eq!(told(&leaves, "", line), by("exit", "stack"));
         assert_eq!(told(&leaves, "", "stopping\n"), by("shutdown", "built in"));
+    }
+
+    #[test]
+    fn pythons_own_library_does_the_work_of_all_stages() {
+        let of = |file: &str| {
+            let mut finding = stack(&[("/usr/bin/python3.11", "export_all", "python")]);
+            finding["threads"][0]["frames"][0]["file"] = json!(file);
+            told(&finding, "", "loading\n")
+        };
+        assert_eq!(of("/srv/app/main.py"), by("export", "stack"));
+        assert_eq!(of("/usr/lib/python3/dist-packages/x/y.py"), by("export", "stack"));
+        assert_eq!(of("/usr/lib/python3.11/json/decoder.py"), by("load", "built in"));
+        assert_eq!(of("<frozen importlib._bootstrap>"), by("load", "built in"));
     }
 
     #[test]

@@ -6,6 +6,9 @@ use super::facts::Facts;
 use super::finding::FindingNear;
 use crate::observe::{Mapping, StackExtent, Thread};
 
+/// So far from a thread's frames, or below the begin of its stack, an address is still its stack's.
+const NEAR_BYTES_MAX: u64 = 0x1_0000;
+
 /// What the address lies in, where it is a thread's stack or the guard below one.
 pub(crate) fn near(facts: &Facts<'_>) -> Option<FindingNear> {
     let (address, crash, map) = (facts.address()?, facts.crash?, facts.map()?);
@@ -14,7 +17,12 @@ pub(crate) fn near(facts: &Facts<'_>) -> Option<FindingNear> {
     let stack = guarded.unwrap_or(inside);
     let distance = |thread: &Thread| distance(thread.stack.known()?.extent?, stack, address);
     let near = crash.threads.iter().filter_map(|thread| Some((distance(thread)?, thread)));
-    let (_, owner) = near.min_by_key(|(distance, _)| *distance)?;
+    let (distance, owner) = near.min_by_key(|(distance, _)| *distance)?;
+    // What is mapped beside a stack may be one mapping with it, and is no part of it.
+    let from_stack = if guarded.is_some() { stack.start.saturating_sub(address) } else { distance };
+    if from_stack > NEAR_BYTES_MAX {
+        return None;
+    }
     let what = if guarded.is_some() { "guard below the stack" } else { "stack" };
     Some(FindingNear { what: what.to_owned(), tid: owner.tid, thread: owner.name.clone() })
 }

@@ -36,6 +36,8 @@ const FALL_SHARE: f64 = 4.0;
 const US_PER_SECOND: f64 = 1e6;
 /// How a census calls a socket that does not listen: others ask for those.
 const SOCKET: &str = "socket";
+/// With one socket in so many descriptors, all of them may be its clients'.
+const SOCKET_SHARE: f64 = 8.0;
 /// How it calls kinds beyond those that it lists.
 const REST: &str = "…";
 
@@ -143,61 +145,77 @@ fn per_second(trend: Trend) -> String {
     format!("+{slope:.1} per second ({low:.1} to {high:.1}, Theil-Sen, 95 %)")
 }
 
-/// The process with the most descriptors that came.
-fn suspect(observation: &Observation) -> Option<(&SampledProcess, Rising)> {
-    let all = observation.samples.processes.iter();
-    all.map(|process| (process, Rising::of_descriptors(process)))
-        .max_by(|one, other| one.1.rise().total_cmp(&other.1.rise()))
+/// The process with the most descriptors that came; one whose descriptors are a leak before others.
+fn suspect(samples: &Samples) -> Option<(&SampledProcess, Rising)> {
+    let all = samples.processes.iter();
+    all.map(|process| (process, Rising::of_descriptors(process))).max_by(|one, other| {
+        let is_leak = |(process, rising): &(&SampledProcess, Rising)| {
+            rising.is_endless(DESCRIPTORS_MIN).is_some() && why_no_leak(process, rising).is_none()
+        };
+        is_leak(one).cmp(&is_leak(other)).then(one.1.rise().total_cmp(&other.1.rise()))
+    })
+}
+
+/// Whether it held at its exit what had come.
+fn holds(process: &SampledProcess, rising: &Rising) -> bool {
+    let held = process.at_exit.values().sum::<u32>();
+    f64::from(held) >= rising.first() + rising.rise() / 2.0
+}
+
+/// Whether clients may have asked for them: each may cost more than its socket (pipes, timers).
+fn are_asked_for(process: &SampledProcess, rising: &Rising) -> bool {
+    let sockets = process.at_exit.get(SOCKET).copied().unwrap_or(0);
+    f64::from(sockets) * SOCKET_SHARE > rising.rise()
 }
 
 fn number_grows(facts: &Facts<'_>) -> Option<Seen> {
-    let (_, rising) = suspect(facts.observation)?;
+    let (_, rising) = suspect(&facts.observation.samples)?;
     let trend = rising.grows(DESCRIPTORS_MIN)?;
     Some(line("samples", format!("descriptors: {}", per_second(trend))))
 }
 
 fn long_enough(facts: &Facts<'_>) -> Option<Seen> {
-    let (_, rising) = suspect(facts.observation)?;
+    let (_, rising) = suspect(&facts.observation.samples)?;
     let (count, span, left_out) = (rising.points.len(), rising.span(), rising.left_out);
     let text = format!("{count} samples over {span:.1} s, after the first {left_out}");
     rising.is_long_enough().then(|| line("samples", text))
 }
 
 fn goes_on(facts: &Facts<'_>) -> Option<Seen> {
-    let (_, rising) = suspect(facts.observation)?;
+    let (_, rising) = suspect(&facts.observation.samples)?;
     let trend = rising.goes_on()?;
     let text = format!("it does not level off: +{:.1} per second in the second half", trend.slope);
     Some(line("samples", text))
 }
 
 fn none_goes(facts: &Facts<'_>) -> Option<Seen> {
-    let (_, rising) = suspect(facts.observation)?;
+    let (_, rising) = suspect(&facts.observation.samples)?;
     let text = format!("at no time were there more than {} fewer than before", rising.fall());
     rising.never_falls().then(|| line("samples", text))
 }
 
 fn held_at_exit(facts: &Facts<'_>) -> Option<Seen> {
-    let (process, rising) = suspect(facts.observation)?;
+    let (process, rising) = suspect(&facts.observation.samples)?;
     let held = process.at_exit.values().sum::<u32>();
     let first = rising.first();
     let text = format!("when it exited it held {held}, after its start {first}");
-    (f64::from(held) >= first + rising.rise() / 2.0).then(|| line("descriptors", text))
+    holds(process, &rising).then(|| line("descriptors", text))
 }
 
 /// Sockets may be its clients': as many as they like.
 fn not_asked_for(facts: &Facts<'_>) -> Option<Seen> {
-    let (process, rising) = suspect(facts.observation)?;
+    let (process, rising) = suspect(&facts.observation.samples)?;
     let sockets = process.at_exit.get(SOCKET).copied().unwrap_or(0);
     let all = process.at_exit.values().sum::<u32>();
     // Without a list nothing is known of them, which is said elsewhere.
-    let is_theirs = f64::from(sockets) * 2.0 > rising.rise();
+    let is_theirs = are_asked_for(process, &rising);
     let text = format!("{sockets} of {all} are sockets, which clients could have asked for");
     (!is_theirs).then(|| line("descriptors", text))
 }
 
 /// A process that a signal ended had no time to close anything.
 fn exited(facts: &Facts<'_>) -> Option<Seen> {
-    suspect(facts.observation)?.0.exited.then_some(Seen::Told)
+    suspect(&facts.observation.samples)?.0.exited.then_some(Seen::Told)
 }
 
 /// The finding of descriptors that a command opens without end.
@@ -207,7 +225,7 @@ pub(crate) fn rising_finding(observation: &Observation, context: &Context<'_>) -
         return None;
     }
     let decision = decide(RISING_RULES, &Facts::new(observation, context))?;
-    let (process, rising) = suspect(observation)?;
+    let (process, rising) = suspect(&observation.samples)?;
     let held = process.at_exit.values().sum::<u32>();
     #[expect(
         clippy::cast_possible_truncation,
@@ -258,14 +276,20 @@ pub fn rising_notes(samples: &Samples, findings: &[Finding]) -> Vec<String> {
     for process in &samples.processes {
         let who = format!("process {} `{}` had more and more", process.pid, process.command);
         let descriptors = Rising::of_descriptors(process);
-        if let Some(trend) = descriptors.is_endless(DESCRIPTORS_MIN).filter(|_| !is_told(CLASS))
-            && let Some(why) = why_no_leak(process, &descriptors)
+        let is_found = is_told(CLASS) && suspect(samples).is_some_and(|(one, _)| one == process);
+        if let Some(trend) = descriptors.is_endless(DESCRIPTORS_MIN).filter(|_| !is_found)
+            && (holds(process, &descriptors) || !process.exited)
         {
+            let why = why_no_leak(process, &descriptors).unwrap_or("they may be a leak, too");
             notes.push(format!("{who} descriptors: {}; {why}", per_second(trend)));
         }
         let threads = Rising::new(process.points.iter().map(|one| (one.time_us, one.threads)));
         let endless = threads.is_endless(THREADS_MIN).filter(|_| !is_told("thread-leak"));
         notes.extend(endless.map(|trend| format!("{who} threads: {}", per_second(trend))));
+    }
+    if samples.left_out > 0 {
+        let count = samples.left_out;
+        notes.push(format!("{count} more processes held more and more, and are not told of"));
     }
     let living = Rising::new(samples.living.iter().map(|one| (one.time_us, one.processes)));
     let trend = living.is_endless(PROCESSES_MIN);
@@ -275,12 +299,14 @@ pub fn rising_notes(samples: &Samples, findings: &[Finding]) -> Vec<String> {
     notes
 }
 
-/// What keeps growing descriptors from being a leak; `None`: it closed them in the end.
+/// What keeps growing descriptors from being a leak.
 fn why_no_leak(process: &SampledProcess, rising: &Rising) -> Option<&'static str> {
     if !process.exited {
         return Some("it did not exit by itself, so whether it would close them is not known");
     }
-    let held = process.at_exit.values().sum::<u32>();
-    (f64::from(held) >= rising.first() + rising.rise() / 2.0)
-        .then_some("most are sockets, which its clients may have asked for")
+    if !holds(process, rising) {
+        return Some("it closed them in the end");
+    }
+    are_asked_for(process, rising)
+        .then_some("many are sockets, and clients may have asked for all of them")
 }

@@ -264,8 +264,10 @@ pub(crate) fn lost_no_threads(facts: &Facts<'_>) -> Option<Seen> {
 pub(crate) fn all_wait_for_locks(facts: &Facts<'_>) -> Option<Seen> {
     let (graph, threads) = (graph(facts)?, threads_at_root(facts)?);
     // Who runs a once-only call holds it, as a lock.
+    // In memory that processes share, another one may hold it.
     let is_lock = |thread: &&Thread| {
         matches!(lock_kind(thread), Some(LockKind::NamelessLock | LockKind::Once))
+            && matches!(thread.wait, Wait::Futex { private: true, untimed: true, .. })
     };
     let locks: Vec<&Thread> = threads.iter().copied().filter(is_lock).collect();
     let others = threads.iter().filter(|thread| !is_lock(thread));

@@ -16,6 +16,14 @@ pub struct Samples {
     /// How many processes of the run lived, where they became more.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub living: Vec<LivingPoint>,
+    /// Processes that held more and more, too, and are not told of.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub left_out: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape that serde wants")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 impl Samples {

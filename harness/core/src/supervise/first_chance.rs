@@ -4,7 +4,8 @@
 //! sees it and then dies. A handler that resets the disposition and re-raises is met again at
 //! the same pc (with the code of a sent signal); one that returns after that faults again; one
 //! that aborts is met while the fault's signal is still blocked, or (SA_NODEFER) while the
-//! fault's signal frame still stands on the stack, as one that faults itself is; and where the kernel finds no room for that
+//! fault's signal frame still stands on the stack; one that faults itself is met on a stack of
+//! its own that has the frame; and where the kernel finds no room for that
 //! frame, it forces SIGSEGV with the code SI_KERNEL. A fault that a handler has mended is none
 //! of these, and one that is still open is newer than those mended before it.
 //!
@@ -12,7 +13,7 @@
 //! only what would be lost is read. Its callers, mappings and names are still there when it turns
 //! out that the process dies of it. Deliberately absent: those of a fault that is over.
 
-use hotfire_sys::procfs::SignalMasks;
+use hotfire_sys::procfs::{self, SignalMasks};
 use hotfire_sys::{SysError, TraceRegisters, Tracee, monotonic_ns, read_memory, signal};
 
 use super::capture::{INSTRUCTION_BYTES, kept};
@@ -88,20 +89,27 @@ pub(super) fn first_chance(
         return None;
     }
     let frame = SignalFrames::above(crash);
-    // A handler that faults itself is the first fault's, whatever came in it.
-    let open = chances.iter().position(|chance| frame.holds(chance));
-    let found = open.or_else(|| {
-        chances.iter().rposition(|chance| {
-            let same_place = chance.is_at(crash.signal, pc(crash));
-            if is_forced(crash) {
-                let handling = masks.blocked & signal::mask_bit(chance.siginfo.signal) != 0;
-                handling || same_place
-            } else {
-                same_place && chance.siginfo.address == address(crash)
-            }
-        })
-    })?;
-    chances.into_iter().nth(found)
+    chances.into_iter().rev().find(|chance| {
+        let same_place = chance.is_at(crash.signal, pc(crash));
+        if is_forced(crash) {
+            let handling = masks.blocked & signal::mask_bit(chance.siginfo.signal) != 0;
+            handling || same_place || frame.holds(chance)
+        } else {
+            // A handler that faults itself. On the interrupted stack the words above may be what a
+            // handler left there that has ended long since; on a stack of its own, the frame of the
+            // fault in hand has taken their place.
+            let same_fault = same_place && chance.siginfo.address == address(crash);
+            same_fault || (frame.holds(chance) && is_on_another_stack(crash, chance))
+        }
+    })
+}
+
+/// Whether the thread runs on another stack than when the fault came: in a handler on its own stack.
+fn is_on_another_stack(crash: &Crash, chance: &Chance) -> bool {
+    let sp = crash.registers.known().map_or(0, |registers| registers.rsp);
+    let maps = procfs::maps(crash.victim.tid).unwrap_or_default();
+    let own = maps.iter().find(|line| (line.start..line.end).contains(&sp));
+    own.is_some_and(|own| !(own.start..own.end).contains(&chance.registers.rsp))
 }
 
 /// The death with the facts of that fault.

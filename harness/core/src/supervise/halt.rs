@@ -53,7 +53,11 @@ impl Supervisor {
         let now = procfs::threads(process).unwrap_or_default();
         let is_late = now.iter().any(|tid| !known.contains(tid) && !stopped.contains(tid));
         // Who stands makes no more of them.
-        (if is_late { self.halt(&now, standing) } else { stopped }, now)
+        if !is_late {
+            return (stopped, now);
+        }
+        let stopped = self.halt(&now, standing);
+        (stopped, procfs::threads(process).unwrap_or(now))
     }
 
     /// Stops these threads; `standing` stands already. Those that stand when this returns, which

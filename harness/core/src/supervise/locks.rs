@@ -70,6 +70,15 @@ const BY_PART: &[(&str, LockKind)] = &[
 /// Modules whose nameless functions are told by them: thread pools of OpenMP, which are stripped.
 const BY_MODULE: &[(&str, LockKind)] =
     &[("libgomp", LockKind::Pool), ("libomp", LockKind::Pool), ("libiomp", LockKind::Pool)];
+/// How methods begin that lock, beside `lock` itself.
+const LOCKING: &[&str] = &[
+    "lock_slow",
+    "lock_contended",
+    "lock_exclusive",
+    "lock_shared",
+    "lock_upgradable",
+    "lock_internal",
+];
 /// Functions between the system call and the one that tells.
 const BETWEEN: &[&str] = &["syscall", "lll_", "futex_", "pthread_", "do_futex_wait", "PyCOND_"];
 /// Modules whose nameless functions stand between.
@@ -88,7 +97,6 @@ pub(crate) fn add_lock(thread: &mut Thread, memory: &mut dyn Memory, tids: &[i32
     {
         (kind, told_by) = (by_method, function);
     }
-    let is_within = kind == LockKind::Once && is_within_the_same_call(frames);
     if kind == LockKind::InterpreterLock && matches!(thread.wait, Wait::Futex { .. } | Wait::None) {
         thread.wait = Wait::InterpreterLock;
         return;
@@ -107,7 +115,6 @@ pub(crate) fn add_lock(thread: &mut Thread, memory: &mut dyn Memory, tids: &[i32
             }
         }
         LockKind::Join => named = word.and_then(as_tid),
-        LockKind::Once => named = is_within.then_some(own),
         LockKind::Unknown => {
             let joined = word.and_then(as_tid).filter(|tid| tids.contains(tid) && *tid != own);
             if let Some(joined) = joined {
@@ -206,37 +213,40 @@ fn told_by_method(frames: &[FrameRecord]) -> (LockKind, Option<String>) {
     let places = trusted.take(FRAMES_MAX).map_while(|frame| frame.location.known());
     let functions = places.filter_map(|place| place.function.as_deref());
     for function in functions {
-        let (path, method) = function.rsplit_once("::").unwrap_or_default();
+        let plain = without_arguments(function);
+        let (path, method) = plain.rsplit_once("::").unwrap_or_default();
         let kind = path.rsplit("::").next().unwrap_or_default();
         if method.starts_with("wait") && kind.contains("Cond") {
             return (LockKind::ConditionVariable, Some(function.to_owned()));
         }
-        if method.starts_with("lock") && ["Lock", "Mutex"].iter().any(|part| kind.contains(part)) {
+        let locks = method == "lock" || LOCKING.iter().any(|begin| method.starts_with(begin));
+        if locks && ["Lock", "Mutex"].iter().any(|part| kind.contains(part)) {
             return (LockKind::NamelessLock, Some(function.to_owned()));
         }
     }
     (LockKind::Unknown, None)
 }
 
-/// Callers that two calls must have in common to be calls of one place.
-const SAME_CALLERS: usize = 3;
-
-/// Whether a thread that waits for a once-only call is within that very call: further out its stack
-/// has another one, by the same callers. Only they can tell: whose a call is, it keeps for itself.
-fn is_within_the_same_call(frames: &[FrameRecord]) -> bool {
-    let is_once = |frame: &FrameRecord| {
-        frame.location.known().is_some_and(|place| kind_of(place) == Some(LockKind::Once))
-    };
-    let callers = |place: usize| -> Option<Vec<u64>> {
-        let callers = frames.get(place + 1..place + 1 + SAME_CALLERS)?;
-        callers
-            .iter()
-            .all(|frame| !frame.doubtful)
-            .then(|| callers.iter().map(|it| it.pc).collect())
-    };
-    let mut calls = (0..frames.len()).filter(|place| frames.get(*place).is_some_and(is_once));
-    let Some(inner) = calls.next().and_then(callers) else { return false };
-    calls.any(|outer| callers(outer).as_ref() == Some(&inner))
+/// A function's path without parameters and the arguments of templates: types that stand there are
+/// not whose method it is.
+fn without_arguments(function: &str) -> String {
+    // `<Type as Trait>::method`: the type's name, then the method's.
+    let (of_type, rest) = function
+        .strip_prefix('<')
+        .and_then(|inner| inner.rsplit_once(">::"))
+        .map_or((None, function), |(inner, method)| (inner.split(" as ").next(), method));
+    let mut plain = of_type.map_or_else(String::new, |name| without_arguments(name) + "::");
+    let mut depth = 0_u32;
+    for letter in rest.chars() {
+        match letter {
+            '<' => depth += 1,
+            '>' => depth = depth.saturating_sub(1),
+            '(' if depth == 0 => break,
+            letter if depth == 0 => plain.push(letter),
+            _ => {}
+        }
+    }
+    plain
 }
 
 /// CPython's, which runs a program's functions.
@@ -363,31 +373,6 @@ mod tests {
     }
 
     #[test]
-    fn a_once_only_call_within_itself_waits_for_its_own_thread() {
-        let once = ("/opt/x", Some("<std::sys::sync::once::futex::Once>::call"));
-        let callers = |first| [("/opt/x", Some(first)), ("/opt/x", Some("x::get")), OWN];
-        let nested = |outer| {
-            let mut functions = vec![(LIBC, Some("syscall")), once];
-            functions.extend(callers("x::deref"));
-            functions.push(once);
-            functions.extend(callers(outer));
-            let mut thread = waiting(BASE, &functions);
-            if let crate::observe::Fact::Known(stack) = &mut thread.stack {
-                // The same function, called from the same place.
-                stack.frames.iter_mut().for_each(|frame| {
-                    let name = frame.location.known().and_then(|place| place.function.clone());
-                    frame.pc = name.map_or(0, |name| name.len() as u64);
-                });
-            }
-            add_lock(&mut thread, &mut Words(vec![1, 0, 0]), &[7, 8, 9]);
-            let Wait::Futex { owner, lock: Some(lock), .. } = thread.wait else { unreachable!() };
-            (lock.kind, owner)
-        };
-        assert_eq!(nested("x::deref"), (LockKind::Once, Some(8)));
-        assert_eq!(nested("x::another_deref"), (LockKind::Once, None));
-    }
-
-    #[test]
     fn runtimes_are_told_from_what_they_are_made_of() {
         let kind = |functions: &[(&str, Option<&str>)]| seen(BASE, functions, &[0, 0, 0]).0;
         let python = "/usr/lib/libpython3.11.so.1.0";
@@ -425,6 +410,14 @@ mod tests {
         assert_eq!(kind(&method("x::Condvar::wait_until")), LockKind::ConditionVariable);
         assert_eq!(kind(&method("x::Channel::lock_and_receive")), LockKind::Unknown);
         assert_eq!(kind(&method("x::LockTable::receive")), LockKind::Unknown);
+        assert_eq!(kind(&method("x::Mutex<std::vec::Vec<u8>>::lock")), LockKind::NamelessLock);
+        assert_eq!(kind(&method("x::Mutex::lock(std::chrono::seconds)")), LockKind::NamelessLock);
+        assert_eq!(
+            kind(&method("<x::RawLock as y::Raw<z::Z>>::lock_slow")),
+            LockKind::NamelessLock
+        );
+        assert_eq!(kind(&method("x::worker(x::Lock::lock_mode)")), LockKind::Unknown);
+        assert_eq!(kind(&method("x::Lock::lock_free_push")), LockKind::Unknown);
         // A call of the program's own stands before it.
         assert_eq!(kind(&[OWN, (LIBC, Some("pthread_mutex_lock"))]), LockKind::Unknown);
     }

@@ -22,8 +22,9 @@ use crate::unwind::Frame;
 const PROCESSES_MAX: usize = 64;
 /// Looks of a run that does not go on.
 pub(super) const LOOKS: u32 = 3;
-/// Calls that a stop ends with a part of their work done: write, writev, sendto, sendmsg.
-const WRITES: [i64; 4] = [1, 20, 44, 46];
+/// Calls that a stop ends with a part of their work done, descriptor first: write, writev, sendfile,
+/// sendto, sendmsg, sendmmsg, pwritev2.
+const WRITES: [i64; 7] = [1, 20, 40, 44, 46, 307, 328];
 /// How long stopped threads may take to get back to where they were, before counts begin.
 const SETTLE_NS: u64 = 30_000_000;
 /// Between two looks.

@@ -31,6 +31,7 @@ const LIVING_MORE_MIN: u32 = 8;
 pub(super) struct Sampling {
     processes: BTreeMap<i32, Followed>,
     ended: Vec<SampledProcess>,
+    left_out: u32,
     living: Series<LivingPoint>,
     due_ns: u64,
 }
@@ -98,9 +99,14 @@ impl Sampling {
         self.processes.remove(&process);
     }
 
+    /// Of more than are told, the one that grew least is left out; never the child itself.
     fn keep(&mut self, process: SampledProcess) {
-        if self.ended.len() < TOLD_MAX {
-            self.ended.push(process);
+        self.ended.push(process);
+        if self.ended.len() > TOLD_MAX {
+            let order = |one: &SampledProcess| (one.is_child, growth(one));
+            let least = (0..self.ended.len()).min_by_key(|at| self.ended.get(*at).map(order));
+            least.map(|at| self.ended.remove(at));
+            self.left_out = self.left_out.saturating_add(1);
         }
     }
 
@@ -113,8 +119,17 @@ impl Sampling {
         }
         let has_grown = self.living.has_grown(LIVING_MORE_MIN, |point| point.processes);
         let living = if has_grown { self.living.points } else { Vec::new() };
-        Samples { processes: self.ended, living }
+        Samples { processes: self.ended, living, left_out: self.left_out }
     }
+}
+
+/// How much more it held at its end, of what there was most more of.
+fn growth(process: &SampledProcess) -> u32 {
+    let ends = process.points.first().zip(process.points.last());
+    ends.map_or(0, |(first, last)| {
+        let descriptors = last.descriptors.saturating_sub(first.descriptors);
+        descriptors.max(last.threads.saturating_sub(first.threads))
+    })
 }
 
 impl Supervisor {
@@ -184,6 +199,26 @@ impl Supervisor {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_grew_most_is_told_and_the_child_in_any_case() {
+        let process = |pid, more| SampledProcess {
+            pid,
+            command: String::new(),
+            is_child: pid == 0,
+            exited: true,
+            points: [0, more]
+                .map(|count| HeldPoint { time_us: 0, descriptors: count, threads: 0 })
+                .to_vec(),
+            at_exit: BTreeMap::new(),
+        };
+        let mut sampling = Sampling::default();
+        (1..=9).for_each(|pid| sampling.keep(process(pid, 100 - pid.unsigned_abs())));
+        sampling.keep(process(0, 1));
+        let told = sampling.finish();
+        let pids: Vec<i32> = told.processes.iter().map(|one| one.pid).collect();
+        assert_eq!((pids, told.left_out), (vec![1, 2, 3, 4, 5, 6, 7, 0], 2));
+    }
 
     #[test]
     fn a_long_series_keeps_an_even_pace_and_few_points() {

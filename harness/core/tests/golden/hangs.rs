@@ -205,6 +205,13 @@ pub(crate) fn locks_of_each_other() -> RuleCases {
             // A semaphore of an interpreter is a lock or a message: not to be told.
             case("language-lock", still()),
             case("nameless-lock", restless()),
+            // In memory that processes share, another one may hold it.
+            {
+                let mut shared = futex("nameless-lock", None);
+                shared["futex"]["private"] = json!(false);
+                let first = thread(CHILD, shared.clone(), still());
+                stalled(alone(2), vec![first, thread(101, shared, still())])
+            },
         ],
     }
 }
