@@ -255,12 +255,19 @@ mod tests {
         for module in ["/lib/libc.so.6", "/lib64/ld-linux-x86-64.so.2", "[vdso]", "/u/libm.so.6"] {
             assert_eq!(culprit(&place(module, Some("memcpy")), None), None, "{module}");
         }
-        for module in
-            ["/u/bin/python3.11", "/u/bin/python", "libpython3.13t.so.1.0", "libc-2.31.so"]
-        {
+        for module in [
+            "/u/bin/python3.11",
+            "/u/bin/python",
+            "libpython3.13t.so.1.0",
+            "libc-2.31.so",
+            "/u/bin/ruby3.1",
+            "libruby-3.1.so.3.1.2",
+        ] {
             assert_eq!(culprit(&place(module, Some("f")), None), None, "{module}");
         }
-        for module in ["/x/pythonext.so", "/x/libpython_foo.so", "/x/libm-engine.so"] {
+        for module in
+            ["/x/pythonext.so", "/x/libpython_foo.so", "/x/libm-engine.so", "/x/rubyext.so"]
+        {
             assert!(culprit(&place(module, Some("f")), None).is_some(), "{module} is a user's");
         }
         let llama = culprit(&place("/x/libllama.so", None), None).unwrap();
